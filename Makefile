@@ -1,0 +1,46 @@
+# Every target is a call of one Python command, so the same can be done without make: see README.md.
+PYTHON ?= python3
+TORCH_INDEX ?=
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check install
+READY := .venv/adrec-is-installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test docs lab export execute clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 15
+
+demo: $(READY) ## train ADRec and its rivals on MovieLens-100K (at most 5 minutes on 2 cores)
+	@$(BIN)/adrec demo
+
+test: $(READY) ## run every notebook and every check (at most 15 minutes on 2 cores)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal
+
+docs: $(READY) ## notebooks -> docs/ and README.md, with the outputs that the notebooks hold
+	@$(BIN)/python tools/build_docs.py
+
+lab: $(READY) ## open the notebooks in JupyterLab
+	@$(BIN)/jupyter lab nbs
+
+export: $(READY) ## notebooks -> adrec/
+	@$(BIN)/nbdev_export
+
+execute: $(READY) ## run all notebooks in place, so that their stored outputs are today's
+	@$(BIN)/python tools/notebooks.py
+
+clean: ## remove what builds leave behind; .venv and runs stay
+	@rm -rf _proc build dist *.egg-info .pytest_cache .hypothesis nbs/nbdev.yml
+
+# The environment: made once, and again when the dependencies change.
+$(READY): constraints.txt settings.ini setup.py
+	@$(PYTHON) -c "import sys; v = sys.version_info; sys.exit(v < (3, 11) and f'adrec needs Python 3.11 or newer, $(PYTHON) is {v[0]}.{v[1]}: try make PYTHON=python3.12')"
+	@echo "Setting up .venv (once; about 0.5 GB to download with the CPU build of PyTorch)"
+	@$(PYTHON) -m venv .venv
+	@echo "  1 of 3: PyTorch"
+	@$(PIP) --no-deps $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $$(grep '^torch==' constraints.txt)
+	@echo "  2 of 3: adrec and what it needs"
+	@$(PIP) -c constraints.txt -e '.[dev]'
+	@echo "  3 of 3: MovieLens-100K, from the files of recbole"
+	@$(PIP) --no-deps $$(grep '^recbole==' constraints.txt)
+	@touch $@

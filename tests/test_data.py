@@ -1,0 +1,397 @@
+"""adrec.data: known counts and order, the two sources of MovieLens, bad input, and properties of batches."""
+import gzip, json, os, zipfile
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np, pandas as pd, pytest, torch
+from adrec import data as module
+from adrec.data import (InputError, SequenceData, build_sequences, evaluation_batches, gather_padded, history_batch, k_core,
+                        length_groups, load_data, ml100k_tables, read_grouplens_ml100k, read_interactions, synthetic_data,
+                        training_updates)
+
+HEAD = "user_id,item_id,timestamp\n"
+GOOD = HEAD + "".join(f"u{u},i{i},{i}\n" for u in range(3) for i in range(u, u + 5))
+
+def write(folder, name, text, encoding="utf-8"):
+    path = folder/name
+    content = text if isinstance(text, bytes) else text.encode(encoding)
+    path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    return path
+
+@pytest.fixture(scope="module")
+def ml100k(): return load_data("ml-100k")
+
+
+# Known counts and order
+
+def test_ml100k_counts_and_fingerprint(ml100k):
+    assert (ml100k.n_users, ml100k.n_items, ml100k.n_interactions) == (938, 1008, 54413)
+    assert ml100k.preprocessing == {"min_rating": 4, "k_core": 5}
+    assert ml100k.fingerprint() == "a1583b8034d63334"  # pins the order, not only the counts
+
+def test_ml100k_order_against_plain_python(ml100k):
+    "A second route: Python dictionaries, the k-core by repeated filtering, and the stable `sorted`."
+    log = [r[:2] + (r[3],) for r in ml100k_tables()[0][["user_id", "item_id", "rating", "timestamp"]].itertuples(index=False, name=None) if r[2] >= 4]
+    while True:
+        n_user, n_item = {}, {}
+        for u, i, _ in log: n_user[u], n_item[i] = n_user.get(u, 0) + 1, n_item.get(i, 0) + 1
+        left = [r for r in log if n_user[r[0]] >= 5 and n_item[r[1]] >= 5]
+        if len(left) == len(log): break
+        log = left
+    histories = {}
+    for u, i, t in log: histories.setdefault(u, []).append((t, i))
+    ids = ml100k.item_info.item_id.to_numpy()
+    assert list(ml100k.user_ids) == list(histories)
+    assert list(ids) == list(dict.fromkeys(i for _, i, _ in log)), "items are numbered by first appearance"
+    for row, history in enumerate(histories.values()):
+        assert ids[ml100k.sequence(row) - 1].tolist() == [i for _, i in sorted(history, key=lambda pair: pair[0])]
+
+def test_ml100k_tie_facts(ml100k):
+    user = np.repeat(np.arange(938), ml100k.lengths)
+    moments, last = pd.DataFrame({"u": user, "t": ml100k.timestamps}), ml100k.offsets[1:] - 1
+    assert round(moments.duplicated().mean(), 3) == 0.415
+    assert round((ml100k.timestamps[last] == ml100k.timestamps[last - 1]).mean(), 3) == 0.325
+    ids = ml100k.item_info.item_id.astype(int).to_numpy()[ml100k.items - 1]
+    by_id = ml100k.items[np.lexsort((ids, ml100k.timestamps, user))]
+    assert round((by_id[last] != ml100k.items[last]).mean(), 2) == 0.20
+
+def test_ml100k_titles_and_genres(ml100k):
+    info = ml100k.item_info
+    assert list(info.columns) == ["item_id", "title", "genres"] and info.index.name == "item" and not info.isna().any().any()
+    assert ml100k.titles(ml100k.item_numbers(["1", "50"])) == ["Toy Story (1995)", "Star Wars (1977)"]
+    assert info.genres[info.item_id == "1"].item() == "Animation|Children's|Comedy"
+
+@pytest.mark.parametrize("name, counts", [("baby", (11761, 4731, 92823)), ("beauty", (10553, 6086, 94148))])
+def test_amazon_counts_and_order(name, counts):
+    folder = os.environ.get("ADREC_TEST_DATA")
+    if not folder or not (path := Path(folder)/f"{name}.csv.gz").exists(): pytest.skip("needs ADREC_TEST_DATA")
+    data = load_data(path)
+    assert (data.n_users, data.n_items, data.n_interactions) == counts
+    assert data.preprocessing == {"min_rating": None, "k_core": None}, "a file without ratings is taken as it is"
+    raw = pd.read_csv(path, dtype=str)  # each user's rows already stand together, in time order
+    ids = data.item_info.item_id.to_numpy()
+    assert dict(zip(data.user_ids, (ids[data.sequence(u) - 1].tolist() for u in range(data.n_users)))) == raw.groupby("user_id").item_id.agg(list).to_dict()
+    assert load_data(path, k_core=5).fingerprint() == data.fingerprint(), "it is a 5-core already"
+
+
+# The two sources of MovieLens
+
+def tiny_archive(folder):
+    "GroupLens' format with two films, one of them with an accent in Latin-1, and 4 ratings."
+    flags = lambda *on: "|".join("1" if g in on else "0" for g in range(3))
+    with zipfile.ZipFile(folder/"ml-100k.zip", "w") as files:
+        files.writestr("ml-100k/u.data", "7\t2\t5\t100\n7\t1\t4\t90\n8\t1\t3\t80\n8\t2\t4\t80\n")
+        files.writestr("ml-100k/u.genre", "unknown|0\nAction|1\nDrama|2\n\n")
+        files.writestr("ml-100k/u.item", ("1|Misérables, Les (1995)|01-Jan-1995||http://a|" + flags(2) + "\n"
+                                          '2|"Best" Film (1996)|01-Jan-1996||http://b|' + flags(1, 2) + "\n").encode("latin-1"))
+    return folder/"ml-100k.zip"
+
+def test_grouplens_archive(tmp_path):
+    table, info = read_grouplens_ml100k(tiny_archive(tmp_path))
+    assert table[["user_id", "item_id", "rating", "timestamp"]].values.tolist() == [["7", "2", 5, 100], ["7", "1", 4, 90], ["8", "1", 3, 80], ["8", "2", 4, 80]]
+    assert info.title.to_dict() == {"1": "Misérables, Les (1995)", "2": '"Best" Film (1996)'}
+    assert info.genres.to_dict() == {"1": "Drama", "2": "Action|Drama"}
+
+def test_both_sources_give_the_same_frames(tmp_path):
+    "The whole of ML-100K, rewritten in GroupLens' format, comes back the same."
+    table, info = ml100k_tables()
+    genres = ["unknown"] + sorted(set("|".join(info.genres).split("|")) - {"unknown"})
+    lines = [f"{i}|{row.title}|||" + "".join(f"|{int(g in row.genres.split('|'))}" for g in genres) for i, row in info.iterrows()]
+    with zipfile.ZipFile(tmp_path/"ml-100k.zip", "w") as files:
+        files.writestr("ml-100k/u.data", table[["user_id", "item_id", "rating", "timestamp"]].astype({"rating": int}).to_csv(sep="\t", index=False, header=False))
+        files.writestr("ml-100k/u.genre", "".join(f"{g}|{n}\n" for n, g in enumerate(genres)))
+        files.writestr("ml-100k/u.item", "\n".join(lines).encode("latin-1"))
+    again, info_again = read_grouplens_ml100k(tmp_path/"ml-100k.zip")
+    build = lambda t, i: build_sequences(t, "ml-100k", 4, 5, i)
+    assert build(again, info_again).fingerprint() == build(table, info).fingerprint()
+    pd.testing.assert_frame_equal(info_again, info, check_dtype=False)
+
+def test_fetches_with_a_hash_where_recbole_is_absent(tmp_path, monkeypatch):
+    archive, calls = tiny_archive(tmp_path), []
+    monkeypatch.setattr(module, "find_recbole_files", lambda: None)
+    monkeypatch.setattr(module.pooch, "retrieve", lambda url, **options: calls.append((url, options)) or str(archive))
+    table, info = ml100k_tables()
+    assert len(table) == 4 and len(info) == 2
+    assert calls[0][0] == "https://files.grouplens.org/datasets/movielens/ml-100k.zip"
+    assert calls[0][1]["known_hash"] == "md5:0e33842e24a9c977be4e0107933c0723"
+
+@pytest.mark.parametrize("error", [OSError("no route to host"), ValueError("MD5 hash of downloaded file does not match")])
+def test_failed_fetch_is_one_clear_line(monkeypatch, error):
+    def fail(*args, **options): raise error
+    monkeypatch.setattr(module, "find_recbole_files", lambda: None)
+    monkeypatch.setattr(module.pooch, "retrieve", fail)
+    with pytest.raises(InputError, match="pip install --no-deps recbole==1.2.1") as caught: load_data("ml-100k")
+    assert str(error) in str(caught.value) and "\n" not in str(caught.value)
+
+def test_wrong_hash_is_refused(tmp_path, monkeypatch):
+    "The real pooch, with a file instead of the network: another archive under this name does not pass."
+    monkeypatch.setattr(module, "find_recbole_files", lambda: None)
+    monkeypatch.setattr(module, "ML100K_URL", tiny_archive(tmp_path).as_uri())
+    monkeypatch.setattr(module.pooch, "os_cache", lambda name: tmp_path/"cache")
+    real = module.pooch.retrieve
+    copy = lambda url, output, pooch: Path(output).write_bytes((tmp_path/"ml-100k.zip").read_bytes())
+    monkeypatch.setattr(module.pooch, "retrieve", lambda url, **options: real(url, downloader=copy, **options))
+    with pytest.raises(InputError, match="hash"): load_data("ml-100k")
+    assert not list((tmp_path/"cache").glob("*.zip")), "nothing half-fetched is left"
+
+def test_recbole_is_never_imported():
+    import subprocess, sys
+    code = "import sys; from adrec.data import load_data; load_data('ml-100k'); assert 'recbole' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# Files
+
+def tables():
+    log = pd.DataFrame({"user_id": ["b", "b", "b", "a", "a", "a"], "item_id": ["x", "y", "z", "z", "007", "x"],
+                        "timestamp": [3, 1, 2, 5, 5, 4], "rating": [5, 4, 5, 4, 5, 4]})
+    return log, build_sequences(log, "log").fingerprint()
+
+@pytest.mark.parametrize("name", ["log.csv", "log.csv.gz", "log.tsv", "log.TSV", "log.txt.gz", "log.parquet", "log.inter", "log.jsonl", "log.json.gz", "my.log.v2.csv"])
+def test_every_format_gives_the_same_sequences(tmp_path, name):
+    log, expected = tables()
+    if "parquet" in name: log.to_parquet(tmp_path/name)
+    elif "json" in name: write(tmp_path, name, log.to_json(orient="records", lines=True))
+    else:
+        if name.endswith(".inter"): log = log.rename(columns=lambda c: f"{c}:{'token' if c.endswith('id') else 'float'}")
+        write(tmp_path, name, log.to_csv(index=False, sep="," if ".csv" in name else "\t"))
+    data = load_data(tmp_path/name, min_rating=0, k_core=0)
+    assert data.fingerprint() == expected and data.user_ids.tolist() == ["b", "a"] and "007" in set(data.item_info.item_id)
+    assert list(data.item_info.columns) == ["item_id"] and data.titles([1]) == [data.item_info.item_id[1]]
+    assert data.sequence(1).tolist() == data.item_numbers(["x", "z", "007"]).tolist(), "ties keep the order of the file"
+
+def test_column_names_and_other_columns(tmp_path):
+    path = write(tmp_path, "log.csv", "note,when,who,what\nhello,1,a,x\n,2,a,y\n,3,a,z\n")
+    assert load_data(path, user="who", item="what", time="when").n_interactions == 3
+
+def test_amazon_reviews(tmp_path):
+    rows = [dict(reviewerID=f"A{u}", asin=f"000{i}", overall=5.0 if i else 2.0, unixReviewTime=100 - i, summary="x") for u in range(5) for i in range(6)]
+    path = write(tmp_path, "reviews_Tiny_5.json.gz", "\n".join(map(json.dumps, rows)) + "\n\n")
+    data = load_data(path)
+    assert (data.n_users, data.n_items, data.n_interactions, data.name) == (5, 5, 25, "reviews_Tiny_5")
+    assert data.titles(data.sequence(0)) == ["0005", "0004", "0003", "0002", "0001"]
+
+def test_json_lines_with_other_fields(tmp_path):
+    "Yelp's names: a user_id of our own name, the rest chosen, dates as times."
+    rows = [dict(user_id="a", business_id=f"b{i}", stars=5, date=f"2018-07-0{9 - i} 22:09:11") for i in range(4)]
+    path = write(tmp_path, "review.json", "\n".join(map(json.dumps, rows)))
+    data = load_data(path, item="business_id", time="date", rating="stars", k_core=0)
+    assert data.titles(data.sequence(0)) == ["b3", "b2", "b1", "b0"]
+
+def test_dates_and_large_integers(tmp_path):
+    nano = 1_400_000_000_000_000_000
+    path = write(tmp_path, "nano.csv", HEAD + f"a,x,{nano + 2}\na,y,{nano + 1}\na,z,{nano}\n")
+    assert load_data(path).titles([3, 2, 1]) == load_data(path).titles(load_data(path).sequence(0)), "no rounding of large integers"
+    frame = pd.DataFrame({"user_id": "a", "item_id": list("xyz"), "timestamp": pd.to_datetime(["2014-03-01", "2014-02-01", "2014-01-01"])})
+    frame.to_parquet(tmp_path/"dates.parquet")
+    data = load_data(tmp_path/"dates.parquet")
+    assert data.timestamps[0] == pd.Timestamp("2014-01-01").timestamp() and data.sequence(0).tolist() == [3, 2, 1]
+
+def test_numeric_parquet_ids_stay_whole(tmp_path):
+    pd.DataFrame({"user_id": [12.0] * 3, "item_id": pd.array([1, 2, 3], dtype="Int64"), "timestamp": pd.array([1, 2, 3], dtype="Int64")}).to_parquet(tmp_path/"n.parquet")
+    data = load_data(tmp_path/"n.parquet")
+    assert data.user_ids.tolist() == ["12"] and data.item_info.item_id.tolist() == ["1", "2", "3"] and data.timestamps.dtype.kind in "iuf"
+
+def test_byte_order_mark_trailing_blank_lines_and_extra_spaces(tmp_path):
+    assert load_data(write(tmp_path, "bom.csv", "\ufeff" + GOOD + "\n,,\n")).n_interactions == 15
+
+
+# Bad input: one line that names the file, the row or value, and what would be right
+
+FAULTS = {
+    "time": ("t.csv", GOOD + "u1,i9,noon\n", ["t.csv, line 17", "'noon'", "881250949"]),
+    "time missing": ("t.csv", GOOD + "u1,i9,\n", ["line 17", "timestamp"]),
+    "time infinite": ("t.csv", GOOD + "u1,i9,inf\n", ["line 17", "timestamp"]),
+    "time not a date": ("t.csv", HEAD + "a,x,2014-01-01\na,y,2014-13-01\na,z,2014-01-02\n", ["line 3", "2014-13-01"]),
+    "dates among numbers": ("t.csv", GOOD + "u1,i9,2014-01-01\n", ["line 17", "2014-01-01"]),
+    "too few fields": ("t.csv", GOOD + "u1,i9\n", ["line 17", "timestamp"]),
+    "user empty": ("t.csv", GOOD + ",i9,3\n", ["line 17", "user_id is empty"]),
+    "user NaN": ("t.csv", GOOD + "NaN,i9,3\n", ["line 17", "user_id is empty or NaN"]),
+    "item spaces": ("t.csv", GOOD + "u1,  ,3\n", ["line 17", "item_id is empty"]),
+    "several": ("t.csv", GOOD + ",i9,3\n,i8,3\n", ["line 17", "2 such lines"]),
+    "blank line inside": ("t.csv", HEAD + "\n" + "a,x,1\n", ["line 2", "user_id"]),
+    "duplicate": ("t.csv", GOOD + "u1,i2,2\n", ["line 17", "line 8", "'u1'", "'i2'", "keep one"]),
+    "duplicate with braces": ("t.csv", HEAD + "{value},{x},1\n{value},{x},1\n", ["line 3", "line 2"]),
+    "rating NaN": ("t.csv", "user_id,item_id,timestamp,rating\na,x,1,5\na,y,2,\n", ["line 3", "rating"]),
+    "rating text": ("t.tsv", "user_id\titem_id\ttimestamp\trating\na\tx\t1\tgood\n", ["line 2", "'good'"]),
+    "column": ("t.csv", "user,item_id,timestamp\na,x,1\n", ["no column 'user_id'", "user, item_id, timestamp"]),
+    "too short": ("t.csv", GOOD + "u9,i1,1\nu9,i2,2\n", ["'u9' has 2 items", "k_core"]),
+    "one item": ("t.csv", GOOD + "u9,i1,1\n", ["'u9' has 1 item,", "k_core"]),
+    "empty file": ("t.csv", "", ["t.csv"]),
+    "only a header": ("t.csv", HEAD, ["no interactions"]),
+    "not gzip": ("t.csv.gz", None, ["cannot be read as csv in gzip"]),
+    "not text": ("t.csv", gzip.compress(GOOD.encode()), ["cannot be read as csv"]),
+    "not parquet": ("t.parquet", GOOD, ["cannot be read as parquet"]),
+    "ending": ("t.xlsx", GOOD, ["t.xlsx", ".csv, .tsv"]),
+    "json": ("t.json", '{"user_id": "a", "item_id": "x", "timestamp": 1}\n{"user_id"\n', ["line 2", "JSON"]),
+    "json list": ("t.jsonl", "[1, 2]\n", ["line 1", "JSON object"]),
+    "json field missing once": ("t.json", '{"reviewerID": "a", "asin": "x", "unixReviewTime": 1}\n\n{"reviewerID": "a", "unixReviewTime": 1}\n', ["line 3", "item_id is empty"]),
+    "json field": ("t.json", '{"who": "a", "asin": "x", "unixReviewTime": 1}\n', ["no column 'user_id'", "who, asin"]),
+    "json object as time": ("t.json", '{"user_id": "a", "item_id": "x", "timestamp": {"s": 1}}\n', ["line 1", "timestamp"]),
+    "json blank": ("t.json", "\n", ["no interactions"]),
+}
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_faulty_file(tmp_path, fault):
+    name, text, parts = FAULTS[fault]
+    path = tmp_path/name
+    if text is None: path.write_text(GOOD)
+    else: write(tmp_path, name, text)
+    with pytest.raises(InputError) as caught: load_data(path, min_rating=0 if "rating" in fault else None)
+    message = str(caught.value)
+    assert "\n" not in message and all(part in message for part in parts), message
+
+@pytest.mark.parametrize("cut", [5, 20, 60])
+def test_torn_gzip(tmp_path, cut):
+    path = tmp_path/"t.csv.gz"
+    path.write_bytes(gzip.compress(GOOD.encode() * 50)[:cut])
+    with pytest.raises(InputError, match="t.csv.gz: cannot be read"): load_data(path)
+
+def test_damaged_gzip_and_parquet(tmp_path):
+    content = bytearray(gzip.compress(os.urandom(3000).hex().encode()))
+    content[1000:1100] = bytes(100)
+    (tmp_path/"t.csv.gz").write_bytes(content)
+    with pytest.raises(InputError, match="cannot be read as csv in gzip"): load_data(tmp_path/"t.csv.gz")
+    pd.DataFrame({"user_id": ["a"]}).to_parquet(tmp_path/"t.parquet")
+    (tmp_path/"t.parquet").write_bytes((tmp_path/"t.parquet").read_bytes()[:-20])
+    with pytest.raises(InputError, match="cannot be read as parquet"): load_data(tmp_path/"t.parquet")
+
+def test_parquet_rows_count_from_one(tmp_path):
+    pd.DataFrame({"user_id": ["a", None], "item_id": ["x", "y"], "timestamp": [1, 2]}).to_parquet(tmp_path/"t.parquet")
+    with pytest.raises(InputError, match="row 2: the user_id"): load_data(tmp_path/"t.parquet")
+
+def test_names_and_paths(tmp_path):
+    write(tmp_path, "baby.csv", GOOD)
+    with pytest.raises(InputError, match="Did you mean 'baby.csv'"): load_data(tmp_path/"babby.csv")
+    with pytest.raises(InputError, match="no such file"): load_data(tmp_path/"no"/"x.csv")
+    with pytest.raises(InputError, match="folder"): load_data(tmp_path)
+    with pytest.raises(InputError, match="Did you mean 'ml-100k'.*synthetic"): load_data("ml-10k")
+    with pytest.raises(InputError, match="Built in are ml-100k, synthetic"): load_data("qwertz")
+
+def test_preprocessing_that_cannot_be(tmp_path):
+    path = write(tmp_path, "t.csv", GOOD)
+    with pytest.raises(InputError, match="min_rating=4 needs ratings"): load_data(path, min_rating=4)
+    with pytest.raises(InputError, match="no column 'stars'"): load_data(path, rating="stars")
+    with pytest.raises(InputError, match="none the k-core .k_core=9.; use a smaller k_core"): load_data(path, k_core=9)
+    with pytest.raises(InputError, match="use a smaller min_rating"): load_data("ml-100k", min_rating=6)
+    with pytest.raises(InputError, match="whole number"): load_data(path, k_core=-1)
+    with pytest.raises(InputError, match="leave out"): load_data("synthetic", k_core=5)
+
+def test_unknown_ids(ml100k):
+    with pytest.raises(InputError, match="no user '9999'"): ml100k.user_row("9999")
+    with pytest.raises(InputError, match="no item '5000'"): ml100k.item_numbers(["1", "5000"])
+    with pytest.raises(InputError, match="no item number 1009"): ml100k.titles([1, 1009])
+    assert ml100k.user_row(196) == ml100k.user_row("196"), "numbers are taken as ids, too"
+
+
+# The k-core
+
+def test_k_core_is_the_largest_stable_set():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        users, items = rng.integers(0, 12, size=40), rng.integers(0, 9, size=40)
+        keep = k_core(users, items, 3)
+        if keep.any():
+            assert np.unique(users[keep], return_counts=True)[1].min() >= 3 and np.unique(items[keep], return_counts=True)[1].min() >= 3
+        slow = np.ones(40, dtype=bool)  # drop one offender at a time, in random order: the result is the same
+        while True:
+            bad = [r for r in np.flatnonzero(slow) if (slow & (users == users[r])).sum() < 3 or (slow & (items == items[r])).sum() < 3]
+            if not bad: break
+            slow[rng.choice(bad)] = False
+        assert (slow == keep).all()
+
+
+# Batches
+
+def ragged(rng, users=700, most=90):
+    lengths = 3 + rng.geometric(0.08, size=users).clip(max=most)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    items = np.concatenate([np.arange(1, n + 1) + 1000 * u for u, n in enumerate(lengths)])  # every item tells its user and place
+    info = pd.DataFrame({"item_id": [""]})
+    return SequenceData("ragged", items, offsets, items, np.arange(users).astype(str), info)
+
+@pytest.mark.parametrize("groups, size, longest", [(6, 512, 50), (1, 100, 50), (3, 64, 7), (50, 512, 1)])
+def test_training_updates_against_a_loop(groups, size, longest):
+    data, seen, updates = ragged(np.random.default_rng(1)), [], 0
+    for parts in training_updates(data, np.random.default_rng(2), longest, size, groups):
+        updates += 1
+        assert 1 <= len(parts) <= groups and sum(len(part.users) for part in parts) <= size
+        for part in parts:
+            assert part.history.dtype == part.target.dtype == torch.int64 and part.history.shape == part.target.shape == part.mask.shape
+            assert part.history.shape[1] == part.lengths.max(), "padded further than its own longest history"
+            for u, h, t, n in zip(part.users.tolist(), part.history, part.target, part.lengths.tolist()):
+                expected = data.sequence(u)[:-2][-(longest + 1):]
+                assert h[:n].tolist() == expected[:-1].tolist() and t[:n].tolist() == expected[1:].tolist()
+                assert not h[n:].any() and not t[n:].any()
+                seen.append(u)
+    learners = np.flatnonzero(data.lengths >= 4)
+    assert sorted(seen) == learners.tolist() and updates == -(-len(learners) // size)
+
+def test_updates_are_uniform_draws():
+    "Length must not decide who is in which update; the same generator state gives the same epoch."
+    data = ragged(np.random.default_rng(1))
+    first = lambda seed: torch.cat([p.users for p in next(training_updates(data, np.random.default_rng(seed), users_per_update=100))])
+    assert torch.equal(first(3), first(3)) and not torch.equal(first(3).sort().values, first(4).sort().values)
+    learners = data.lengths[data.lengths >= 4]
+    means = [data.lengths[first(seed).numpy()].mean() for seed in range(200)]
+    assert abs(np.mean(means) - learners.mean()) < 4 * learners.std() / np.sqrt(100 * 200)
+
+def test_one_state_advances_to_another_epoch():
+    data, rng = ragged(np.random.default_rng(1)), np.random.default_rng(0)
+    epochs = [torch.cat([p.users for parts in training_updates(data, rng, users_per_update=50, groups=1) for p in parts]) for _ in range(2)]
+    assert not torch.equal(*epochs)
+
+def test_nobody_to_learn_from():
+    with pytest.raises(InputError, match="nothing to learn from"): next(training_updates(synthetic_data(mean_length=3)[0], np.random.default_rng(0)))
+
+@pytest.mark.parametrize("split, held", [("validation", 2), ("test", 1)])
+def test_evaluation_against_a_loop(split, held):
+    data, seen = ragged(np.random.default_rng(1)), []
+    for batch, answers in evaluation_batches(data, split, max_length=20, users_per_batch=64):
+        assert batch.target is None and len(batch.users) <= 64
+        for u, h, n, a in zip(batch.users.tolist(), batch.history, batch.lengths.tolist(), answers.tolist()):
+            assert a == data.sequence(u)[-held] and h[:n].tolist() == data.sequence(u)[:-held][-20:].tolist() and not h[n:].any()
+            seen.append(u)
+    assert sorted(seen) == list(range(data.n_users))
+    with pytest.raises(InputError, match="Did you mean 'validation'"): next(evaluation_batches(data, "valid"))
+
+def test_length_groups_are_optimal():
+    rng = np.random.default_rng(0)
+    cost = lambda lengths, cuts: sum((b - a) * lengths[b - 1] for a, b in zip(cuts, cuts[1:]))
+    for _ in range(40):
+        lengths = np.sort(rng.integers(1, rng.integers(2, 12), size=10))
+        for groups in (1, 2, 3, 4, 10):
+            cuts = length_groups(lengths, groups)
+            assert cuts[0] == 0 and cuts[-1] == 10 and (np.diff(cuts) > 0).all() and len(cuts) <= groups + 1
+            best = min(cost(lengths, (0, *inner, 10)) for g in range(groups) for inner in combinations(range(1, 10), g))
+            assert cost(lengths, cuts) == best
+    assert length_groups(np.array([7]), 6).tolist() == [0, 1]
+
+def test_groups_save_what_the_page_says(ml100k):
+    share = lambda groups: 1 - np.divide(*np.sum([(p.lengths.sum(), p.history.numel()) for parts in training_updates(ml100k, np.random.default_rng(0), groups=groups) for p in parts], axis=0))
+    assert 0.3 < share(1) < 0.4 and share(6) < 0.07
+
+def test_gather_history_and_device():
+    items = np.arange(10)
+    assert gather_padded(items, np.array([8, 2]), np.array([2, 3])).tolist() == [[8, 9, 0], [2, 3, 4]]
+    batch = history_batch([[1, 2, 3], np.array([4])], max_length=2).to("cpu")
+    assert batch.history.tolist() == [[2, 3], [4, 0]] and batch.target is None and batch.mask.tolist() == [[True, True], [True, False]]
+    for empty in ([], [[1], []]):
+        with pytest.raises(InputError, match="empty"): history_batch(empty)
+
+
+# Synthetic data
+
+def test_synthetic_truth():
+    data, truth = synthetic_data(users=50, items=31, clusters=4, dim=3, stay=0.6, mean_length=5, seed=3)
+    assert truth.vectors.shape == (31, 3) and np.allclose(np.linalg.norm(truth.vectors, axis=1), 1)
+    assert np.allclose(truth.transition.sum(1), 1) and np.linalg.matrix_rank(truth.transition) == 4
+    assert np.bincount(truth.clusters).tolist() == [8, 8, 8, 7] and data.n_items == 31 and data.lengths.min() >= 3
+    inside = np.delete(np.arange(data.n_interactions - 1), data.offsets[1:-1] - 1)
+    assert (truth.transition[data.items[inside] - 1, data.items[inside + 1] - 1] > 0).all(), "an impossible step was taken"
+
+def test_synthetic_is_reproducible_and_checked():
+    assert synthetic_data(seed=5)[0].fingerprint() == synthetic_data(seed=5)[0].fingerprint() != synthetic_data(seed=6)[0].fingerprint()
+    assert load_data("synthetic").fingerprint() == synthetic_data()[0].fingerprint()
+    for wrong in (dict(clusters=1), dict(clusters=61), dict(stay=1.5), dict(mean_length=2), dict(users=0), dict(dim=0)):
+        with pytest.raises(InputError, match="synthetic: needs"): synthetic_data(**wrong)

@@ -1,0 +1,96 @@
+"The site in a browser, opened from the folder and without a network."
+import re, shutil
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from bs4 import BeautifulSoup
+
+DOCS = Path(__file__).resolve().parent.parent/"docs"
+PAGES = sorted(p.relative_to(DOCS).as_posix() for p in DOCS.rglob("*.html"))
+
+
+@pytest.fixture(scope="module")
+def browser():
+    "Chromium without a window; the system's own, since Playwright's would have to be downloaded."
+    binary = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if not binary: pytest.skip("no chromium")
+    from playwright.sync_api import sync_playwright
+    with sync_playwright() as p:
+        b = p.chromium.launch(executable_path=binary, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"])
+        yield b
+        b.close()
+
+
+@pytest.fixture
+def tab(browser):
+    "A tab with no network, which notes what it asked for and what went wrong."
+    context = browser.new_context(offline=True, viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.asked, page.errors = [], []
+    page.on("request", lambda request: page.asked.append(request.url))
+    page.on("pageerror", lambda error: page.errors.append(str(error)))
+    yield page
+    context.close()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_is_complete_without_a_network(name, tab):
+    tab.goto((DOCS/name).as_uri(), wait_until="load")
+    elsewhere = [url for url in tab.asked if urlsplit(url).scheme not in ("file", "data", "blob")]
+    assert not elsewhere, f"{name} asks the network for {elsewhere}"
+    assert not tab.errors, tab.errors
+    bare = tab.evaluate("[...document.querySelectorAll('.math')].filter(m => !m.querySelector('.katex')).map(m => m.innerText)")
+    assert not bare, f"{name}: not rendered: {bare}"
+    wrong = tab.evaluate("[...document.querySelectorAll('.katex-error')].map(m => m.title)")
+    assert not wrong, f"{name}: KaTeX cannot read {wrong}"
+    prose = tab.evaluate("[...document.querySelectorAll('main p, main li, main td, main h2, main h3')].filter(e => !e.closest('.cell')).map(e => e.innerText).join('\\n')")
+    raw = re.search(r".*(?:[$][$]|\\\(|\\\[|:::).*", prose)
+    assert not raw, f"{name}: raw formulas or fences: {raw[0]}"
+    broken = tab.evaluate("[...document.images].filter(i => !(i.complete && i.naturalWidth > 0)).map(i => i.src.slice(0, 80))")
+    assert not broken, f"{name}: images that do not load: {broken}"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_fits_a_phone(name, tab):
+    tab.set_viewport_size({"width": 390, "height": 844})
+    tab.goto((DOCS/name).as_uri(), wait_until="load")
+    width = tab.evaluate("document.documentElement.scrollWidth")
+    assert width <= 390, f"{name} is {width} pixels wide on a screen of 390"
+
+
+def test_formulas_are_drawn_somewhere(tab):
+    tab.goto((DOCS/"03_diffusion.html").as_uri(), wait_until="load")
+    assert tab.evaluate("document.querySelectorAll('.katex-display').length") > 0
+    assert tab.evaluate("document.fonts.ready.then(() => [...document.fonts].some(f => f.family.startsWith('KaTeX') && f.status == 'loaded'))")
+
+
+def test_search_finds_a_page_from_the_folder(tab):
+    tab.goto((DOCS/"index.html").as_uri(), wait_until="load")
+    box = tab.locator(".smalldocs-search input:visible").first
+    box.fill("noise schedule")
+    first = tab.locator(".search-result").first
+    first.wait_for(timeout=5000)
+    first.click()
+    tab.wait_for_url(re.compile(r"\.html"))
+    assert not [url for url in tab.asked if urlsplit(url).scheme not in ("file", "data", "blob")]
+
+
+def targets(page:Path) -> set[str]:
+    "The anchors of a page."
+    soup = BeautifulSoup(page.read_text(), "html.parser")
+    return {e["id"] for e in soup.find_all(id=True)}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_links_lead_somewhere(name):
+    page = DOCS/name
+    soup = BeautifulSoup(page.read_text(), "html.parser")
+    links = {a["href"] for a in soup.find_all("a", href=True)} | {e["src"] for e in soup.find_all(src=True)} | {e["href"] for e in soup.find_all("link", href=True)}
+    lost = []
+    for link in links:
+        parts = urlsplit(link)
+        if parts.scheme or link in ("", "#"): continue
+        file = (page.parent/unquote(parts.path)).resolve() if parts.path else page
+        if not file.exists() or (parts.fragment and file.suffix == ".html" and unquote(parts.fragment) not in targets(file)): lost.append(link)
+    assert not lost, f"{name}: links that lead nowhere: {sorted(lost)}"

@@ -1,0 +1,302 @@
+"Ranking against brute force, scikit-learn and the numbers counted on the real data sets."
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy import sparse, stats
+from sklearn.metrics import ndcg_score
+from sklearn.metrics.pairwise import cosine_similarity
+
+from adrec.data import InputError, evaluation_batches, history_batch, load_data, synthetic_data
+from adrec.ranking import (BASELINES, TIES, ItemKNN, MarkovChain, Popularity, average_metric, confidence_interval, evaluate, hit_rate,
+                           mrr, ndcg, nearest_items, seed_interval, target_ranks, top_items, training_pairs)
+
+
+@pytest.fixture(scope="module")
+def movies(): return load_data("ml-100k")
+
+@pytest.fixture(scope="module")
+def synthetic(): return synthetic_data(seed=1)[0]
+
+@pytest.fixture
+def tied(): # small whole numbers, so nearly everything ties
+    rng = np.random.default_rng(0)
+    return torch.from_numpy(rng.integers(0, 5, (40, 25)).astype(np.float32)), torch.from_numpy(rng.integers(1, 26, 40))
+
+
+class Fixed: # scores that were written down beforehand, a row per user of the data set
+    def __init__(self, scores): self.scores, self.batches = scores, []
+    def score(self, batch, generator=None):
+        self.batches.append(batch)
+        return self.scores[batch.users]
+
+class Noisy(torch.nn.Module): # scores drawn from the generator
+    def __init__(self, n):
+        super().__init__()
+        self.n, self.dropout, self.frozen = n, torch.nn.Dropout(0.5), torch.nn.Dropout(0.5).eval()
+    def score(self, batch, generator):
+        assert not self.training and not self.dropout.training and not torch.is_grad_enabled()
+        return torch.rand(len(batch.users), self.n, generator=generator)
+
+
+# --- places and what they are worth
+
+def test_ranks_match_brute_force(tied):
+    scores, answers = tied
+    ranks = target_ranks(scores, answers)
+    for row, answer in enumerate(answers.tolist()):
+        others = [s for j, s in enumerate(scores[row].tolist(), start=1) if j != answer]
+        own = scores[row, answer - 1].item()
+        assert ranks.better[row] == sum(s > own for s in others) and ranks.tied[row] == sum(s == own for s in others)
+
+@pytest.mark.parametrize("k", [1, 3, 5, 10, 25])
+def test_ndcg_matches_sklearn_which_averages_ties(tied, k):
+    scores, answers = tied
+    truth = np.eye(25)[answers.numpy() - 1]
+    sklearn = [ndcg_score(truth[[i]], scores.numpy()[[i]], k=k) for i in range(len(truth))]
+    np.testing.assert_allclose(ndcg(target_ranks(scores, answers), k, "expected"), sklearn, rtol=1e-12, atol=1e-15)
+
+@pytest.mark.parametrize("ties", TIES)
+def test_without_ties_every_convention_is_a_sort(ties):
+    scores = torch.rand(30, 50, generator=torch.Generator().manual_seed(0)).double()
+    answers = torch.randint(1, 51, (30,), generator=torch.Generator().manual_seed(1))
+    place = np.array([row.argsort(descending=True).tolist().index(a - 1) for row, a in zip(scores, answers.tolist())])
+    ranks = target_ranks(scores, answers)
+    np.testing.assert_array_equal(hit_rate(ranks, 10, ties), place < 10)
+    np.testing.assert_allclose(mrr(ranks, ties), 1 / (place + 1), rtol=1e-12)
+    np.testing.assert_allclose(ndcg(ranks, 10, ties), (place < 10) / np.log2(place + 2), rtol=1e-12)
+
+def test_expected_is_the_mean_over_the_tied_places_and_lies_between(tied):
+    ranks = target_ranks(*tied)
+    for measure in (lambda t: hit_rate(ranks, 5, t), lambda t: ndcg(ranks, 5, t), lambda t: mrr(ranks, t)):
+        low, middle, high = map(measure, TIES)
+        assert (low <= middle + 1e-12).all() and (middle <= high + 1e-12).all() and low.mean() < middle.mean() < high.mean()
+    by_hand = [np.mean([p < 5 for p in range(b, b + t + 1)]) for b, t in zip(*ranks)]
+    np.testing.assert_allclose(hit_rate(ranks, 5), by_hand, rtol=1e-12)
+
+def test_seen_items_do_not_compete_but_the_answer_always_does(tied):
+    scores, answers = tied
+    seen = [[1, 2, 0, a] for a in answers.tolist()] # the answer itself is among the seen items; 0 is padding
+    ranks = target_ranks(scores, answers, seen)
+    for row, answer in enumerate(answers.tolist()):
+        rivals = [scores[row, j - 1] for j in range(3, 26) if j != answer]
+        assert ranks.better[row] == sum(s > scores[row, answer - 1] for s in rivals)
+        assert ranks.tied[row] == sum(s == scores[row, answer - 1] for s in rivals)
+
+def test_an_extra_column_competes_but_is_never_recommended(synthetic):
+    n, users = synthetic.n_items, synthetic.n_users
+    plain = torch.rand(users, n, generator=torch.Generator().manual_seed(0))
+    padded = torch.cat([plain, torch.full((users, 1), 2.0)], dim=1)
+    a, b = (evaluate(Fixed(s), synthetic, ks=(5,)).ranks for s in (plain, padded))
+    np.testing.assert_array_equal(b.better, a.better + 1)
+    batch = next(evaluation_batches(synthetic))[0]
+    assert torch.equal(top_items(Fixed(plain), batch, 5, n)[1], top_items(Fixed(padded), batch, 5, n)[1])
+
+
+# --- the whole evaluation
+
+def test_batches_bound_the_memory_and_do_not_change_the_result(movies):
+    scores = torch.rand(movies.n_users, movies.n_items, generator=torch.Generator().manual_seed(0))
+    small, large = Fixed(scores), Fixed(scores)
+    a, b = evaluate(small, movies, users_per_batch=100), evaluate(large, movies, users_per_batch=1000)
+    assert max(len(batch.users) for batch in small.batches) == 100 and len(large.batches) == 1
+    assert a.metrics == b.metrics
+    np.testing.assert_array_equal(a.user_rows, np.arange(movies.n_users))
+    answers = torch.from_numpy(movies.items[movies.offsets[1:] - 1])
+    np.testing.assert_array_equal(a.ranks.better, target_ranks(scores, answers).better) # users are back in their order
+
+def test_result_has_the_keys_of_the_command_line(movies):
+    found = evaluate(Popularity().fit(movies), movies).as_dict()
+    assert {"HR@5", "NDCG@5", "HR@10", "NDCG@10", "HR@20", "NDCG@20", "MRR", "users", "split", "ties"} <= set(found)
+    assert found["users"] == 938 and found["split"] == "test" and found["ties"] == "expected"
+
+def test_no_target_reaches_a_system_and_changed_answers_change_nothing(synthetic):
+    altered = synthetic.items.copy()
+    altered[synthetic.offsets[1:] - 1] = 7
+    other = replace(synthetic, items=altered)
+    for make in BASELINES.values():
+        for (batch, _), (same, _) in zip(evaluation_batches(synthetic), evaluation_batches(other)):
+            assert batch.target is None
+            assert torch.equal(make().fit(synthetic).score(batch), make().fit(other).score(same))
+
+def test_counts_use_neither_validation_nor_test_answers(synthetic):
+    rows, items = training_pairs(synthetic)
+    for user in range(synthetic.n_users):
+        np.testing.assert_array_equal(items[rows == user], synthetic.sequence(user)[:-2])
+
+@pytest.mark.parametrize("split, cut", [("test", 1), ("validation", 2)])
+def test_the_filter_reaches_further_back_than_the_window(movies, split, cut):
+    user = int(np.argmax(movies.lengths))
+    early, answer = movies.sequence(user)[0], movies.sequence(user)[-cut]
+    scores = torch.zeros(movies.n_users, movies.n_items)
+    scores[user, early - 1], scores[user, answer - 1] = 2, 1 # only an item from long ago stands above the answer
+    assert evaluate(Fixed(scores), movies, split).ranks.better[user] == 1
+    assert evaluate(Fixed(scores), movies, split, filter_seen=True).ranks.better[user] == 0
+
+def test_same_seed_same_result_and_modes_come_back(synthetic):
+    system = Noisy(synthetic.n_items).train()
+    system.frozen.eval()
+    a, b, c = (evaluate(system, synthetic, seed=s).metrics for s in (1, 1, 2))
+    assert a == b != c
+    assert system.training and system.dropout.training and not system.frozen.training
+
+def test_modes_come_back_after_an_error(synthetic):
+    system = Noisy(3).train() # too few columns
+    with pytest.raises(InputError, match=r"Noisy\.score gave shape"): evaluate(system, synthetic)
+    assert system.training and system.dropout.training and torch.is_grad_enabled()
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_scores_that_are_not_finite_are_refused_by_name(synthetic, bad):
+    scores = torch.zeros(synthetic.n_users, synthetic.n_items)
+    scores[17, 4] = bad
+    with pytest.raises(InputError, match="item 5 for user row 17.*finite"): evaluate(Fixed(scores), synthetic)
+    with pytest.raises(InputError, match="must be finite"): top_items(Fixed(scores[17:18]), history_batch([[1]]), 5, synthetic.n_items)
+
+@pytest.mark.parametrize("wrong, message", [
+    (dict(ties="expectd"), "Did you mean 'expected'"), (dict(average="user"), "Did you mean 'users'"), (dict(split="tests"), "Did you mean 'test'"),
+    (dict(ks=(5, 61)), "k = 61 is impossible: synthetic has 60 items"), (dict(ks=(0,)), "k = 0 is impossible")])
+def test_wrong_choices_are_named(synthetic, wrong, message):
+    with pytest.raises(InputError, match=message): evaluate(Popularity().fit(synthetic), synthetic, **wrong)
+
+def test_batch_means_weigh_the_last_batch_more():
+    values = np.random.default_rng(0).random(1100)
+    assert average_metric(values) == pytest.approx(values.mean())
+    by_hand = (values[:512].mean() + values[512:1024].mean() + values[1024:].mean()) / 3
+    assert average_metric(values, "batches") == pytest.approx(by_hand)
+
+
+# --- the three systems that count
+
+@pytest.mark.parametrize("ties, hr, gain", [("pessimistic", 9.28, 3.48), ("expected", 9.81, 3.605), ("optimistic", 10.34, 3.73)])
+def test_popularity_on_ml100k(movies, ties, hr, gain):
+    metrics = evaluate(Popularity().fit(movies), movies, ties=ties).metrics
+    assert 100 * metrics["HR@20"] == pytest.approx(hr, abs=0.005) and 100 * metrics["NDCG@20"] == pytest.approx(gain, abs=0.005)
+
+@pytest.mark.skipif("ADREC_TEST_DATA" not in os.environ, reason="ADREC_TEST_DATA names no folder with the Amazon data")
+@pytest.mark.parametrize("name, hr, gains", [("baby", 2.90, (1.07, 1.07, 1.07)), ("beauty", 1.85, (0.69, 0.70, 0.70))])
+def test_popularity_on_amazon_reviews(name, hr, gains):
+    data = load_data(Path(os.environ["ADREC_TEST_DATA"]) / f"{name}.csv.gz")
+    ranks = evaluate(Popularity().fit(data), data, ks=(20,)).ranks
+    for ties, gain in zip(TIES, gains):
+        assert 100 * hit_rate(ranks, 20, ties).mean() == pytest.approx(hr, abs=0.005)
+        assert 100 * ndcg(ranks, 20, ties).mean() == pytest.approx(gain, abs=0.005)
+
+def test_markov_chain_matches_a_double_loop(synthetic):
+    n = synthetic.n_items
+    counts, share = np.zeros((n, n)), np.zeros(n)
+    for user in range(synthetic.n_users):
+        train = synthetic.sequence(user)[:-2]
+        for a, b in zip(train[:-1], train[1:]): counts[a - 1, b - 1] += 1
+        for a in train: share[a - 1] += 1
+    expected = counts + share / share.sum()
+    expected /= expected.sum(1, keepdims=True)
+    chain = MarkovChain().fit(synthetic)
+    found = chain.score(history_batch([[3, i] for i in range(1, n + 1)])).numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+def test_markov_chain_looks_at_the_last_real_item_not_at_the_padding(synthetic):
+    chain = MarkovChain().fit(synthetic)
+    together, alone = chain.score(history_batch([[5], [1, 2, 3, 4]]))[0], chain.score(history_batch([[5]]))[0]
+    assert torch.equal(together, alone)
+
+@pytest.mark.parametrize("k, shrink", [(5, 0.0), (20, 10.0), (60, 3.0)])
+def test_item_neighbours_match_sklearn(synthetic, k, shrink):
+    members = np.zeros((synthetic.n_users, synthetic.n_items))
+    rows, items = training_pairs(synthetic)
+    members[rows, items - 1] = 1
+    norms = np.linalg.norm(members, axis=0)
+    cosine = cosine_similarity(members.T) * np.outer(norms, norms) / (np.outer(norms, norms) + shrink)
+    np.fill_diagonal(cosine, 0)
+    kept = np.zeros_like(cosine)
+    for i, row in enumerate(cosine):
+        best = np.argsort(-row.round(12), kind="stable")[:k]
+        kept[i, best] = row[best]
+    system = ItemKNN(k, shrink).fit(synthetic)
+    np.testing.assert_allclose(np.sort(system.neighbours.toarray()), np.sort(kept), atol=1e-12) # which of equal neighbours stays may differ by rounding
+    histories = [[1, 2, 3], [60]]
+    want = [sum(system.neighbours.toarray()[i - 1] for i in h) for h in histories]
+    np.testing.assert_allclose(system.score(history_batch(histories)), want, atol=1e-12)
+
+def test_neighbours_do_not_depend_on_the_chunks(movies):
+    rows, items = training_pairs(movies)
+    members = sparse.csc_array((np.ones(len(items)), (rows, items - 1)), shape=(movies.n_users, movies.n_items))
+    a, b = nearest_items(members, 20, 10, items_per_chunk=97), nearest_items(members, 20, 10, items_per_chunk=5000)
+    assert (a != b).nnz == 0 and np.diff(a.indptr).max() <= 20 and a.diagonal().sum() == 0
+
+@pytest.mark.parametrize("wrong", [dict(k=0), dict(shrink=-1)])
+def test_item_knn_refuses_impossible_settings(wrong):
+    with pytest.raises(InputError, match="ItemKNN needs"): ItemKNN(**wrong)
+
+def test_a_known_chain_is_found(synthetic): # 80 % of the steps stay among ten items: order and neighbours must beat popularity
+    metrics = {name: evaluate(make().fit(synthetic), synthetic).metrics["HR@10"] for name, make in BASELINES.items()}
+    assert metrics["markov"] > 1.5 * metrics["popularity"] and metrics["itemknn"] > 1.5 * metrics["popularity"]
+
+def test_registry_and_embeddings():
+    assert list(BASELINES) == ["popularity", "markov", "itemknn"]
+    assert all(make().item_embeddings() is None for make in BASELINES.values())
+
+
+# --- recommendations
+
+@pytest.mark.parametrize("filter_seen", [False, True])
+def test_top_items_match_a_sort(synthetic, filter_seen):
+    n = synthetic.n_items
+    scores = torch.from_numpy(np.random.default_rng(0).integers(0, 9, (3, n)).astype(float))
+    histories = [[1, 2, 3], [5], [60, 59]]
+    best, items = top_items(Fixed(scores), history_batch(histories), 7, n, filter_seen)
+    for row, history in enumerate(histories):
+        left = [j for j in range(1, n + 1) if not (filter_seen and j in history)]
+        want = sorted(left, key=lambda j: (-scores[row, j - 1], j))[:7]
+        assert items[row].tolist() == want and best[row].tolist() == [scores[row, j - 1] for j in want]
+
+def test_top_items_hide_what_the_window_forgot(synthetic):
+    scores = torch.arange(60.0, 0, -1)[None] # item 1 is best
+    batch = history_batch([[1, 2, 3, 4]], max_length=2)
+    assert top_items(Fixed(scores), batch, 2, 60)[1].tolist() == [[1, 2]]
+    assert top_items(Fixed(scores), batch, 2, 60, seen=[[1, 2, 3, 4]])[1].tolist() == [[5, 6]]
+
+@pytest.mark.parametrize("k, message", [(61, "catalogue has 60 items"), (0, "catalogue has 60 items"), (59, "only 58 left")])
+def test_too_many_recommendations_are_refused(k, message):
+    with pytest.raises(InputError, match=message): top_items(Fixed(torch.zeros(1, 60)), history_batch([[1, 2]]), k, 60)
+
+
+# --- intervals
+
+def test_interval_over_users_is_the_normal_one():
+    values = np.random.default_rng(0).random(500)
+    low, high = stats.norm.interval(0.9, values.mean(), stats.sem(values))
+    found = confidence_interval(values, level=0.9)
+    assert found.low == pytest.approx(low) and found.high == pytest.approx(high) and found.standard_error == pytest.approx(stats.sem(values))
+
+def test_identical_runs_leave_the_chance_of_the_users():
+    values = np.random.default_rng(0).random(200)
+    found = seed_interval(np.stack([values] * 3))
+    assert (found.low, found.high) == pytest.approx(stats.t.interval(0.95, 199, values.mean(), stats.sem(values)))
+
+def test_identical_users_leave_the_chance_of_the_seeds():
+    means = np.array([0.1, 0.2, 0.25])
+    found = seed_interval(np.repeat(means[:, None], 200, axis=1))
+    assert (found.low, found.high) == pytest.approx(stats.t.interval(0.95, 2, means.mean(), stats.sem(means)))
+
+def test_constant_runs_have_no_width():
+    assert seed_interval(np.full((3, 10), 0.5)) == (0.5, 0, 0.5, 0.5)
+
+def test_estimated_variance_is_that_of_the_mean():
+    rng = np.random.default_rng(0)
+    seeds, users, a, b, e = 4, 60, 0.5, 1.0, 1.5
+    runs = a * rng.normal(size=(4000, seeds, 1)) + b * rng.normal(size=(4000, 1, users)) + e * rng.normal(size=(4000, seeds, users))
+    truth = a ** 2 / seeds + b ** 2 / users + e ** 2 / (seeds * users)
+    assert runs.mean((1, 2)).var() == pytest.approx(truth, rel=0.08)
+    found = [seed_interval(run) for run in runs[:1500]]
+    assert np.mean([i.standard_error ** 2 for i in found]) == pytest.approx(truth, rel=0.08)
+    assert 0.93 < np.mean([i.low <= 0 <= i.high for i in found]) < 0.98
+
+@pytest.mark.parametrize("wrong", [np.zeros(5), np.zeros((1, 5)), np.zeros((3, 1))])
+def test_an_interval_over_seeds_needs_two_of_each(wrong):
+    with pytest.raises(InputError, match="at least two of each"): seed_interval(wrong)
+
+def test_an_interval_over_users_needs_two():
+    with pytest.raises(InputError, match="at least two users"): confidence_interval(np.array([0.5]))

@@ -1,0 +1,73 @@
+"The wheel stands alone: it installs into a fresh environment, brings the command, and asks for all that it imports."
+import ast, re, shutil, subprocess, sys, sysconfig
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    "The wheel, built from a copy of the sources."
+    root, tree = Path(__file__).resolve().parent.parent, tmp_path_factory.mktemp("wheel")
+    for name in ("settings.ini", "setup.py", "pyproject.toml", "README.md", "LICENSE"): shutil.copy(root/name, tree)
+    shutil.copytree(root/"adrec", tree/"adrec", ignore=shutil.ignore_patterns("__pycache__"))
+    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps", "-w", "made", ".", cwd=tree)
+    (found,) = (tree/"made").glob("*.whl")
+    return found
+
+
+def run(*command, cwd) -> str:
+    "Run a command and return what it printed; its output is the message if it fails."
+    done = subprocess.run([str(c) for c in command], cwd=cwd, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def metadata(wheel) -> str:
+    "The wheel's METADATA file."
+    with ZipFile(wheel) as z: return z.read(next(n for n in z.namelist() if n.endswith("METADATA"))).decode()
+
+
+def plain(name) -> str:
+    "A distribution's name in its normal form."
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_it_asks_for_everything_that_it_imports(root, wheel):
+    asked = {plain(re.match(r"[\w.-]+", line)[0]) for line in re.findall(r"^Requires-Dist: ((?!.*extra ==).*)$", metadata(wheel), re.M)}
+    owners = packages_distributions()
+    for file in sorted((root/"adrec").glob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
+            for top in {n.split(".")[0] for n in names} - set(sys.stdlib_module_names) - {"adrec"}:
+                assert asked & {plain(d) for d in owners.get(top, [top])}, f"{file.name} imports {top}, which settings.ini does not require"
+
+
+def test_its_facts_are_those_of_settings_ini(root, wheel):
+    facts = dict(re.findall(r"^(\w+) = (.*)$", (root/"settings.ini").read_text(), re.M))
+    text = metadata(wheel)
+    for line in ("Name: adrec", f"Version: {facts['version']}", f"Requires-Python: >={facts['min_python']}", "License: Apache-2.0"):
+        assert line in text.replace("License-Expression", "License"), line
+    with ZipFile(wheel) as z:
+        names = z.namelist()
+        assert {n.split("/")[0] for n in names} == {"adrec", f"adrec-{facts['version']}.dist-info"}, "only the package goes into the wheel"
+        assert {f"adrec/{f.name}" for f in (root/"adrec").glob("*.py")} <= set(names)
+        assert any(n.endswith("LICENSE") for n in names)
+
+
+def test_it_runs_in_a_fresh_environment(wheel, tmp_path):
+    """The packages it needs are lent by this environment, since fetching PyTorch again would take minutes: they come last
+    on the path, and this environment's editable adrec does not, because .pth files of a lent folder are not read."""
+    run(sys.executable, "-m", "venv", tmp_path/"fresh", cwd=tmp_path)
+    python, scripts = next((tmp_path/"fresh").glob("*/python")), next((tmp_path/"fresh").glob("*/python")).parent
+    run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-index", wheel, cwd=tmp_path)
+    site = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=tmp_path).strip())
+    (site/"lent.pth").write_text(sysconfig.get_path("purelib"))
+    where = run(python, "-c", "import adrec; print(adrec.__file__)", cwd=tmp_path).strip()
+    assert Path(where).resolve().is_relative_to((tmp_path/"fresh").resolve()), f"adrec came from {where}"
+    checked = subprocess.run([str(python), "-m", "pip", "check"], cwd=tmp_path, capture_output=True, text=True).stdout
+    assert not re.search(r"^adrec ", checked, re.M), checked
+    shown = run(scripts/"adrec", "--help", cwd=tmp_path)
+    assert all(command in shown for command in ("data", "train", "evaluate", "recommend", "export", "demo"))
