@@ -6,12 +6,12 @@
 __all__ = ['xavier_linear', 'CausalSelfAttention', 'FeedForward', 'Block', 'Encoder', 'KeyValueCache', 'last_token_bias',
            'sink_bias']
 
-# %% ../nbs/04_backbone.ipynb #d7b0724f
+# %% ../nbs/04_backbone.ipynb #5845e46e
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-# %% ../nbs/04_backbone.ipynb #ce75d6c5
+# %% ../nbs/04_backbone.ipynb #3b9dfc5d
 def xavier_linear(
     inputs:int,   # input width
     outputs:int,  # output width, a multiple of `parts`
@@ -22,7 +22,7 @@ def xavier_linear(
     for block in layer.weight.chunk(parts): nn.init.xavier_normal_(block)
     return layer
 
-# %% ../nbs/04_backbone.ipynb #de8eb54f
+# %% ../nbs/04_backbone.ipynb #877d618f
 class CausalSelfAttention(nn.Module):
     "Multi-head self-attention in which position i sees positions 1…i (Vaswani et al. 2017, eq. 1)."
     def __init__(self,
@@ -33,39 +33,43 @@ class CausalSelfAttention(nn.Module):
         super().__init__()
         if dim % heads: raise ValueError(f"heads must divide dim, got dim={dim} and heads={heads}")
         self.heads, self.dropout = heads, dropout
-        self.query_key_value, self.out = xavier_linear(dim, 3 * dim, parts=3), xavier_linear(dim, dim)
+        self.query_key_value = xavier_linear(dim, 3 * dim, parts=3)
+        self.out = xavier_linear(dim, dim)
 
     def forward(self,
         x,           # tokens, (B, L, D)
-        bias=None,   # added to the fit before the softmax, broadcast to (B, heads, L, keys); None: plain causal
+        bias=None,   # added to the fit, broadcast to (B, heads, L, keys); None: the plain causal rule
         cache=None,  # a `KeyValueCache` of this layer, or None
     ):               # (B, L, D)
         batch, length, dim = x.shape
-        q, k, v = self.query_key_value(x).view(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        pieces = self.query_key_value(x).view(batch, length, 3, self.heads, -1)
+        q, k, v = pieces.permute(2, 0, 3, 1, 4)
         if cache is not None: k, v = cache.write(k, v)
         dropout = self.dropout if self.training else 0.0
-        o = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=dropout, is_causal=bias is None)
+        o = F.scaled_dot_product_attention(q, k, v, bias, dropout, is_causal=bias is None)
         return self.out(o.transpose(1, 2).reshape(batch, length, dim))
 
-# %% ../nbs/04_backbone.ipynb #ba53b980
+# %% ../nbs/04_backbone.ipynb #d397b8ba
 class FeedForward(nn.Sequential):
     "Two linear layers with a tanh-GELU and dropout between them, applied to each token alone."
     def __init__(self,
         dim:int,            # width D of a token; the hidden layer has 4 D
         dropout:float=0.1,  # after the GELU
     ):
-        super().__init__(xavier_linear(dim, 4 * dim), nn.GELU(approximate="tanh"), nn.Dropout(dropout), xavier_linear(4 * dim, dim))
+        super().__init__(xavier_linear(dim, 4 * dim), nn.GELU(approximate="tanh"),
+                         nn.Dropout(dropout), xavier_linear(4 * dim, dim))
 
-# %% ../nbs/04_backbone.ipynb #93a9ad76
+# %% ../nbs/04_backbone.ipynb #9cc8c818
 class Block(nn.Module):
-    "A post-norm Transformer block: attention, then feed-forward, each with dropout, residual and LayerNorm."
+    "A post-norm block: attention, then feed-forward, each with dropout, residual and LayerNorm."
     def __init__(self,
         dim:int,            # width D of a token
         heads:int=4,        # attention heads
         dropout:float=0.1,  # attention weights, hidden layer, and both sublayer outputs
     ):
         super().__init__()
-        self.attention, self.feed_forward = CausalSelfAttention(dim, heads, dropout), FeedForward(dim, dropout)
+        self.attention = CausalSelfAttention(dim, heads, dropout)
+        self.feed_forward = FeedForward(dim, dropout)
         self.norm1, self.norm2 = nn.LayerNorm(dim, eps=1e-12), nn.LayerNorm(dim, eps=1e-12)
         self.dropout = nn.Dropout(dropout)
 
@@ -77,7 +81,7 @@ class Block(nn.Module):
         x = self.norm1(x + self.dropout(self.attention(x, bias, cache)))
         return self.norm2(x + self.dropout(self.feed_forward(x)))
 
-# %% ../nbs/04_backbone.ipynb #ee1b68b2
+# %% ../nbs/04_backbone.ipynb #55d18d0a
 class Encoder(nn.Module):
     "A stack of causal blocks; with `caches` it continues a sequence that it has read before."
     def __init__(self,
@@ -94,12 +98,13 @@ class Encoder(nn.Module):
         bias=None,    # see `CausalSelfAttention`
         caches=None,  # a list with one `KeyValueCache` per block, or None
     ):                # contexts, (B, L, D)
-        for block, cache in zip(self.blocks, caches or [None] * len(self.blocks)): x = block(x, bias, cache)
+        for block, cache in zip(self.blocks, caches or [None] * len(self.blocks)):
+            x = block(x, bias, cache)
         return x
 
-# %% ../nbs/04_backbone.ipynb #e552897e
+# %% ../nbs/04_backbone.ipynb #946ad51b
 class KeyValueCache:
-    "One layer's keys and values of a history that stays, and one place for a last token that is replaced at every call."
+    "One layer's keys and values of a history, and one place for a last token that changes at every call."
     def __init__(self): self.keys = self.values = None
 
     def write(self,
@@ -109,11 +114,12 @@ class KeyValueCache:
         if self.keys is None:
             self.keys, self.values = F.pad(k, (0, 0, 0, 1)), F.pad(v, (0, 0, 0, 1))
             return k, v
-        if k.shape[2] != 1: raise ValueError(f"a filled cache takes one token at a time, got {k.shape[2]}")
+        if k.shape[2] != 1:
+            raise ValueError(f"a filled cache takes one token at a time, got {k.shape[2]}")
         self.keys[:, :, -1:], self.values[:, :, -1:] = k, v
         return self.keys, self.values
 
-# %% ../nbs/04_backbone.ipynb #dd4e5091
+# %% ../nbs/04_backbone.ipynb #11a26740
 def last_token_bias(
     lengths,    # real history tokens in the cache, per user, (B,)
     places:int, # history places in the cache, L
@@ -123,13 +129,13 @@ def last_token_bias(
     bias = torch.zeros(seen.shape, device=lengths.device).masked_fill(~seen, float("-inf"))
     return F.pad(bias, (0, 1))[:, None, None]
 
-# %% ../nbs/04_backbone.ipynb #bb1c689c
+# %% ../nbs/04_backbone.ipynb #ecbdb0b6
 def sink_bias(
     lengths,     # real tokens per user, (B,)
     length:int,  # tokens in this batch, padding on the right included, sink not included
     window:int,  # places L in the authors' padded window
 ):               # (B, 1, length + 1, length + 1)
-    "Causal bias for a sequence with one sink token in front that stands for `window - lengths` padding tokens."
+    "Causal bias for a sequence behind one sink token, which stands for `window - lengths` padding tokens."
     bias = torch.full((length + 1, length + 1), float("-inf"), device=lengths.device).triu(1)
     bias = bias.repeat(len(lengths), 1, 1)
     bias[:, 1:, 0] = (window - lengths).clamp(min=0).to(bias.dtype).log()[:, None]

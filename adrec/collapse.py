@@ -21,20 +21,24 @@ def _unwrap(
     "Reach the numbers inside; InputError where there are none."
     if hasattr(embeddings, "item_embeddings"):
         model, embeddings = type(embeddings).__name__, embeddings.item_embeddings()
-        if embeddings is None: raise InputError(f"{model} has no item vectors: it ranks items without them")
+        if embeddings is None:
+            raise InputError(f"{model} has no item vectors: it ranks items without them")
     if isinstance(embeddings, nn.Embedding): embeddings = embeddings.weight
-    if isinstance(embeddings, torch.Tensor): embeddings = embeddings.detach().to("cpu", torch.float64).numpy()
+    if isinstance(embeddings, torch.Tensor):
+        embeddings = embeddings.detach().to("cpu", torch.float64).numpy()
     try: table = np.asarray(embeddings)
-    except ValueError as e: raise InputError("an embedding table needs rows of equal length") from e
+    except ValueError as e:
+        raise InputError("an embedding table needs rows of equal length") from e
     if table.dtype.kind not in "fiu":
-        raise InputError(f"an embedding table holds real numbers, got a {type(embeddings).__name__} of type {table.dtype}")
+        raise InputError("an embedding table holds real numbers, "
+                         f"got a {type(embeddings).__name__} of type {table.dtype}")
     return table.astype(np.float64, copy=False)
 
 # %% ../nbs/09_collapse.ipynb #3b04b63e
 def as_table(
-    embeddings,  # array, tensor, `nn.Embedding` or any object with `item_embeddings()`: (N, d), without a padding row
+    embeddings,  # array, tensor, `nn.Embedding` or model with `item_embeddings()`: (N, d), unpadded
 )->np.ndarray:   # float64, (N, d); may share memory with the input
-    "The item table as float64; InputError for another shape, fewer than two items, NaN or infinite values."
+    "The item table as float64; InputError for other shapes, under 2 items, NaN or infinite values."
     table = _unwrap(embeddings)
     if table.ndim != 2 or table.shape[1] == 0:
         raise InputError(f"an embedding table has shape (items, dimensions), got {table.shape}")
@@ -42,36 +46,36 @@ def as_table(
     bad = np.flatnonzero(~np.isfinite(table).all(axis=1))
     if len(bad):
         rows = ", ".join(map(str, bad[:5])) + (", …" if len(bad) > 5 else "")
-        raise InputError(f"NaN or infinite values in {len(bad)} of {len(table)} rows (rows {rows}): "
-                         "the training diverged, or the file is damaged")
+        raise InputError(f"NaN or infinite values in {len(bad)} of {len(table)} rows "
+                         f"(rows {rows}): the training diverged, or the file is damaged")
     return table
 
 # %% ../nbs/09_collapse.ipynb #8f0d006f
 def _origin(
-    table,  # (N, d)
-    center, # False: the origin stays where it is
+    table,        # (N, d)
+    center,       # False: the origin stays where it is
     rows=65_536,  # rows handled at a time
-):  # the mean item, (d,), or 0
-    "The mean row, summed as differences from the first row: identical rows give their own value exactly."
+):                # the mean item, (d,), or 0
+    "The mean row, summed as differences from the first: identical rows give their value exactly."
     if not center: return 0.0
     sums = [(table[i:i + rows] - table[0]).sum(axis=0) for i in range(0, len(table), rows)]
     return table[0] + np.sum(sums, axis=0) / len(table)
 
 # %% ../nbs/09_collapse.ipynb #674a52a3
 def singular_values(
-    embeddings,  # item table, (N, d), see `as_table`
+    embeddings,        # item table, (N, d), see `as_table`
     center:bool=True,  # measure from the mean item
-)->np.ndarray:  # σ in falling order, (min(N, d),), in the units of the table
+)->np.ndarray:         # σ in falling order, (min(N, d),), in the units of the table
     "Singular values of the (centred) table, exact far down the tail; a copy of the table is made."
     table = as_table(embeddings)
     return np.linalg.svd(table - _origin(table, center), compute_uv=False)
 
 # %% ../nbs/09_collapse.ipynb #fe1be977
 def _gram(
-    table,  # (N, d)
-    center, # subtract the mean row first
+    table,        # (N, d)
+    center,       # subtract the mean row first
     rows=65_536,  # rows handled at a time
-)->np.ndarray:  # XᵀX, (d, d)
+)->np.ndarray:    # XᵀX, (d, d)
     "XᵀX of the (centred) table, a chunk of rows at a time."
     origin, total = _origin(table, center, rows), np.zeros((table.shape[1],) * 2)
     for i in range(0, len(table), rows):
@@ -81,10 +85,10 @@ def _gram(
 
 # %% ../nbs/09_collapse.ipynb #b7b5c060
 def covariance_eigenvalues(
-    embeddings,  # item table, (N, d), see `as_table`
+    embeddings,        # item table, (N, d), see `as_table`
     center:bool=True,  # True: covariance, divided by N−1; False: second moments, divided by N
-)->np.ndarray:  # λ in falling order, (d,), in squared units of the table
-    "Variances along the cloud's own axes, through the float64 Gram matrix; below its rounding error they are 0."
+)->np.ndarray:         # λ in falling order, (d,), in squared units of the table
+    "Variances along the cloud's own axes, by the float64 Gram matrix; 0 below its rounding error."
     table = as_table(embeddings)
     values = np.linalg.eigvalsh(_gram(table, center))[::-1]
     values = np.where(values > values[0] * table.shape[1] * np.finfo(float).eps, values, 0.0)
@@ -97,28 +101,29 @@ def _degrees(
     center:bool,  # whether the mean row was subtracted
 )->int:           # rows that are left free: N−1 or N
     "Degrees of freedom of a table; InputError for an impossible shape."
-    if n_items < 2 or dim < 1: raise InputError(f"noise needs at least 2 items and 1 dimension, got ({n_items}, {dim})")
+    if n_items < 2 or dim < 1:
+        raise InputError(f"noise needs at least 2 items and 1 dimension, got ({n_items}, {dim})")
     return n_items - bool(center)
 
 # %% ../nbs/09_collapse.ipynb #b4e1f2c1
 def marchenko_pastur_edges(
-    n_items:int,  # N
-    dim:int,      # d
+    n_items:int,         # N
+    dim:int,             # d
     variance:float=1.0,  # s², the variance of each number
     center:bool=True,    # whether the table is centred
 )->tuple[float, float]:  # lower and upper edge of the non-zero eigenvalues
-    "λ± = s²(1±√γ)², γ = d/(N−1): where the covariance eigenvalues of pure noise lie (Marchenko & Pastur 1967)."
+    "λ± = s²(1±√γ)², γ = d/(N−1): where the eigenvalues of noise lie (Marchenko & Pastur 1967)."
     root = np.sqrt(dim / _degrees(n_items, dim, center))
     return float(variance * (1 - root) ** 2), float(variance * (1 + root) ** 2)
 
 # %% ../nbs/09_collapse.ipynb #2e460089
 def marchenko_pastur_spectrum(
-    n_items:int,  # N
-    dim:int,      # d
+    n_items:int,         # N
+    dim:int,             # d
     variance:float=1.0,  # s², the variance of each number
     center:bool=True,    # whether the table is centred
-)->np.ndarray:  # λ that noise gives, in falling order, (d,); their mean is s²
-    "Quantiles of the Marchenko-Pastur law: the sorted spectrum that pure noise of this shape shows."
+)->np.ndarray:           # λ that noise gives, in falling order, (d,); their mean is s²
+    "Quantiles of the Marchenko-Pastur law: the sorted spectrum that noise of this shape shows."
     n = _degrees(n_items, dim, center)
     gamma, rank = dim / n, min(n, dim)
     theta = (np.arange(20_000) + 0.5) * np.pi / 20_000
@@ -141,27 +146,27 @@ def entropy_rank(
 
 # %% ../nbs/09_collapse.ipynb #d5352ff3
 def effective_rank(
-    embeddings,  # item table, (N, d), see `as_table`
+    embeddings,        # item table, (N, d), see `as_table`
     center:bool=True,  # measure from the mean item; RankMe (Garrido et al. 2023) does not
-)->float:  # between 1 and d; 0.0 if all items are the same point
-    "exp(−Σ p ln p) with p = σ/Σσ, of the singular values σ (Roy & Vetterli 2007). Pure noise scores highest."
+)->float:              # between 1 and d; 0.0 if all items are the same point
+    "exp(−Σ p ln p), p = σ/Σσ of the singular values σ (Roy & Vetterli 2007); highest for noise."
     return entropy_rank(np.sqrt(covariance_eigenvalues(embeddings, center)))
 
 # %% ../nbs/09_collapse.ipynb #bf913f5e
 def effective_rank_null(
-    n_items:int,  # N
-    dim:int,      # d
+    n_items:int,       # N
+    dim:int,           # d
     center:bool=True,  # whether the table is centred
-)->float:  # effective rank that pure noise of this shape gives
+)->float:              # effective rank that pure noise of this shape gives
     "Effective rank of the Marchenko-Pastur spectrum; about d·exp(−γ/8) for small γ = d/(N−1)."
     return entropy_rank(np.sqrt(marchenko_pastur_spectrum(n_items, dim, center=center)))
 
 # %% ../nbs/09_collapse.ipynb #c8c04e82
 def participation_ratio(
-    embeddings,  # item table, (N, d), see `as_table`
+    embeddings,        # item table, (N, d), see `as_table`
     center:bool=True,  # measure from the mean item
-)->float:  # between 1 and d; 0.0 if all items are the same point
-    "(Σλ)²/Σλ² of the covariance eigenvalues λ (Bell & Dean 1970; Gao et al. 2017). Pure noise scores near d."
+)->float:              # between 1 and d; 0.0 if all items are the same point
+    "(Σλ)²/Σλ² of the covariance eigenvalues λ (Bell & Dean 1970; Gao et al. 2017); noise: near d."
     values = covariance_eigenvalues(embeddings, center)
     if values[0] == 0: return 0.0
     shares = values / values.sum()
@@ -169,25 +174,25 @@ def participation_ratio(
 
 # %% ../nbs/09_collapse.ipynb #6c22ec4d
 def participation_ratio_null(
-    n_items:int,  # N
-    dim:int,      # d
+    n_items:int,       # N
+    dim:int,           # d
     center:bool=True,  # whether the table is centred
-)->float:  # participation ratio that pure noise of this shape gives
-    "(nd+2)/(n+d+1), n = N−1: one over the exact mean of 1/PR for normal noise; about d/(1+γ) for large tables."
+)->float:              # participation ratio that pure noise of this shape gives
+    "(nd+2)/(n+d+1), n = N−1: one over the exact mean of 1/PR for normal noise; about d/(1+γ)."
     n = _degrees(n_items, dim, center)
     return (n * dim + 2) / (n + dim + 1)
 
 # %% ../nbs/09_collapse.ipynb #9ebfab8a
 def mean_cosine(
     embeddings,  # item table, (N, d), see `as_table`; no row may be all zeros
-)->float:  # between −1/(N−1) and 1
-    "Mean cosine over all pairs of different items, (N‖ū‖²−1)/(N−1), in one pass (anisotropy: Ethayarajh 2019)."
+)->float:        # between −1/(N−1) and 1
+    "Mean cosine over all pairs of different items, (N‖ū‖²−1)/(N−1) (anisotropy: Ethayarajh 2019)."
     table = as_table(embeddings)
     n, lengths = len(table), np.linalg.norm(table, axis=1)
     zeros = np.flatnonzero(lengths == 0)
     if len(zeros):
-        raise InputError(f"{len(zeros)} of {n} rows are all zeros and have no direction (first: row {zeros[0]}): "
-                         "if that is the padding row, leave it out")
+        raise InputError(f"{len(zeros)} of {n} rows are all zeros and have no direction "
+                         f"(first: row {zeros[0]}): if that is the padding row, leave it out")
     mean = (1 / lengths) @ table / n
     return float((n * (mean @ mean) - 1) / (n - 1))
 
@@ -195,7 +200,7 @@ def mean_cosine(
 def mean_cosine_null_sd(
     n_items:int,  # N
     dim:int,      # d
-)->float:  # standard deviation around the expected value 0
+)->float:         # standard deviation around the expected value 0
     "√(2/(N(N−1)d)): how far the mean cosine of pure noise strays from 0."
     _degrees(n_items, dim, center=False)
     return float(np.sqrt(2 / (n_items * (n_items - 1) * dim)))

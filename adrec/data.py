@@ -59,9 +59,9 @@ class SequenceData:
     offsets:np.ndarray      # user u owns items[offsets[u]:offsets[u+1]], (users + 1,)
     timestamps:np.ndarray   # the times, beside `items`, (interactions,)
     user_ids:np.ndarray     # original ids as text, (users,)
-    item_info:pd.DataFrame  # one row per item number 1..N: item_id; title and `|`-joined genres where known
+    item_info:pd.DataFrame  # a row per item 1..N: item_id; where known title, `|`-joined genres
     source:str=""           # where the data come from, and their licence
-    preprocessing:dict=field(default_factory=dict)  # {"min_rating": ..., "k_core": ...}; None: not applied
+    preprocessing:dict=field(default_factory=dict)  # min_rating, k_core; None: not applied
 
     @property
     def n_users(self)->int: return len(self.offsets) - 1
@@ -87,9 +87,11 @@ def check_lengths(
     "Raise `InputError` if a user has fewer than 3 items."
     short = np.flatnonzero(lengths < 3)
     if len(short) == 0: return
-    one, many = int(lengths[short[0]]) == 1, f"{len(short):,} such users" if len(short) > 1 else "one such user"
-    raise InputError(f"{name}: user {str(user_ids[short[0]])!r} has {lengths[short[0]]} item{'' if one else 's'}, and at least 3 "
-                     f"are needed ({many}); k_core=3 or more drops users like this")
+    one = int(lengths[short[0]]) == 1
+    many = f"{len(short):,} such users" if len(short) > 1 else "one such user"
+    raise InputError(f"{name}: user {str(user_ids[short[0]])!r} has {lengths[short[0]]} "
+                     f"item{'' if one else 's'}, and at least 3 are needed ({many}); "
+                     "k_core=3 or more drops users like this")
 
 # %% ../nbs/00_data.ipynb #e29d317f
 def build_sequences(
@@ -100,22 +102,28 @@ def build_sequences(
     info:pd.DataFrame=None,  # what is known about items, indexed by item_id
     source:str="",           # where the data come from, and their licence
 )->SequenceData:
-    "Rating filter, k-core, numbering, stable time order; raise `InputError` if nothing or too little is left."
-    liked = table if min_rating is None else table[table.rating >= min_rating]
-    kept = liked if k is None else liked[k_core(pd.factorize(liked.user_id)[0], pd.factorize(liked.item_id)[0], k)]
+    "Rating filter, k-core, numbering, stable time order; `InputError` if too little is left."
+    liked = kept = table if min_rating is None else table[table.rating >= min_rating]
+    if k is not None:
+        users, items = pd.factorize(liked.user_id)[0], pd.factorize(liked.item_id)[0]
+        kept = liked[k_core(users, items, k)]
     if len(kept) == 0:
-        raise InputError(f"{name}: of {len(table):,} interactions, {len(liked):,} pass the rating filter (min_rating={min_rating}) "
-                         f"and none the k-core (k_core={k}); use a smaller {'k_core' if len(liked) else 'min_rating'}")
+        raise InputError(f"{name}: of {len(table):,} interactions, {len(liked):,} pass the "
+                         f"rating filter (min_rating={min_rating}) and none the k-core "
+                         f"(k_core={k}); use a smaller {'k_core' if len(liked) else 'min_rating'}")
     users, user_ids = pd.factorize(kept.user_id)
     items, item_ids = pd.factorize(kept.item_id)
     times = kept.timestamp.to_numpy()
     order = np.lexsort((times, users))
     lengths = np.bincount(users)
     check_lengths(lengths, user_ids, name)
-    item_info = pd.DataFrame({"item_id": item_ids}, index=pd.RangeIndex(1, len(item_ids) + 1, name="item"))
+    number = pd.RangeIndex(1, len(item_ids) + 1, name="item")
+    item_info = pd.DataFrame({"item_id": item_ids}, index=number)
     if info is not None: item_info = item_info.join(info, on="item_id")
-    return SequenceData(name, items[order].astype(np.int64) + 1, np.concatenate([[0], np.cumsum(lengths)]), times[order],
-                        np.asarray(user_ids, dtype=str), item_info, source, dict(min_rating=min_rating, k_core=k))
+    return SequenceData(
+        name, items[order].astype(np.int64) + 1, np.concatenate([[0], np.cumsum(lengths)]),
+        times[order], np.asarray(user_ids, dtype=str), item_info, source,
+        dict(min_rating=min_rating, k_core=k))
 
 # %% ../nbs/00_data.ipynb #63e2c71b
 def nearest_hint(
@@ -134,7 +142,9 @@ def user_row(
 )->int:
     "The row of a user; an unknown id raises `InputError` with the nearest one."
     rows = np.flatnonzero(self.user_ids == str(user_id))
-    if len(rows) == 0: raise InputError(f"{self.name} has no user {str(user_id)!r}.{nearest_hint(user_id, self.user_ids)}")
+    if len(rows) == 0:
+        hint = nearest_hint(user_id, self.user_ids)
+        raise InputError(f"{self.name} has no user {str(user_id)!r}.{hint}")
     return int(rows[0])
 
 # %% ../nbs/00_data.ipynb #0197cd4b
@@ -147,7 +157,8 @@ def item_numbers(
     ids = [str(i) for i in ids]
     numbers = pd.Index(self.item_info.item_id).get_indexer(ids).astype(np.int64) + 1
     for i in np.flatnonzero(numbers == 0)[:1]:
-        raise InputError(f"{self.name} has no item {ids[i]!r}.{nearest_hint(ids[i], self.item_info.item_id)}")
+        hint = nearest_hint(ids[i], self.item_info.item_id)
+        raise InputError(f"{self.name} has no item {ids[i]!r}.{hint}")
     return numbers
 
 # %% ../nbs/00_data.ipynb #ec8c9fe1
@@ -159,7 +170,8 @@ def titles(
     "Titles of item numbers; the original id where no title is known."
     numbers = np.asarray(item_numbers, dtype=np.int64)
     for wrong in numbers[(numbers < 1) | (numbers > self.n_items)][:1]:
-        raise InputError(f"{self.name} has no item number {wrong}; they go from 1 to {self.n_items} (0 is padding)")
+        raise InputError(f"{self.name} has no item number {wrong}; "
+                         f"they go from 1 to {self.n_items} (0 is padding)")
     rows = self.item_info.iloc[numbers - 1]
     return (rows["title"].fillna(rows.item_id) if "title" in rows else rows.item_id).tolist()
 
@@ -167,13 +179,15 @@ def titles(
 @patch
 def describe(self:SequenceData)->dict:
     "The data set in six facts."
-    return dict(name=self.name, users=self.n_users, items=self.n_items, interactions=self.n_interactions,
-                mean_length=round(self.mean_length, 2), source=self.source)
+    return dict(name=self.name, users=self.n_users, items=self.n_items,
+                interactions=self.n_interactions, mean_length=round(self.mean_length, 2),
+                source=self.source)
 
 @patch
 def fingerprint(self:SequenceData)->str:
-    "16 hex digits of a SHA-256 over sequences and ids: the same only for the same data in the same order."
-    digest = hashlib.sha256(self.items.astype("<i8").tobytes() + self.offsets.astype("<i8").tobytes())
+    "16 hex digits of a SHA-256 over sequences and ids: other data or another order, other digits."
+    digest = hashlib.sha256(self.items.astype("<i8").tobytes())
+    digest.update(self.offsets.astype("<i8").tobytes())
     digest.update("\n".join([*self.user_ids, "", *self.item_info.item_id]).encode())
     return digest.hexdigest()[:16]
 
@@ -182,13 +196,14 @@ def pick_columns(
     there,        # the column names that the file has
     wanted:dict,  # our name -> its name in the file, for user_id, item_id, timestamp and rating
     path,         # the file, for the message
-)->dict:          # name in the file -> our name; without `rating` if the file has no column of that name
+)->dict:          # name in the file -> our name; `rating` only if the file has it
     "Match the columns we need with those there are; raise `InputError` for one that is missing."
     there, found = [str(c) for c in there], {}
     for ours, name in wanted.items():
         if name in there: found[name] = ours
         elif ours != "rating" or name != "rating":
-            raise InputError(f"{path}: there is no column {name!r} for the {ours}; the columns are {', '.join(there)}")
+            raise InputError(f"{path}: there is no column {name!r} for the {ours}; "
+                             f"the columns are {', '.join(there)}")
     return found
 
 # %% ../nbs/00_data.ipynb #558ba3b4
@@ -198,13 +213,15 @@ def read_text(
 )->pd.DataFrame:
     "Read the wanted columns of a text table; index: line numbers, the header being line 1."
     opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8-sig") as file: separator = "\t" if "\t" in file.readline() else ","
+    with opener(path, "rt", encoding="utf-8-sig") as file:
+        separator = "\t" if "\t" in file.readline() else ","
     options = dict(sep=separator, encoding="utf-8-sig", skip_blank_lines=False, low_memory=False)
     names = [str(c) for c in pd.read_csv(path, nrows=0, **options).columns]
     if ".inter" in path.suffixes: names = [n.split(":")[0] for n in names]
     found = pick_columns(names, wanted, path)
     text = {name: str for name, ours in found.items() if ours.endswith("_id")}
-    table = pd.read_csv(path, header=0, names=names, usecols=list(found), dtype=text, index_col=False, **options)
+    table = pd.read_csv(path, header=0, names=names, usecols=list(found), dtype=text,
+                        index_col=False, **options)
     table.index = pd.RangeIndex(2, len(table) + 2, name="line")
     last = np.flatnonzero(table.notna().any(axis=1))[-1:]
     return table[:last[0] + 1 if len(last) else 0].rename(columns=found)
@@ -220,7 +237,8 @@ def read_parquet(
     return table.set_index(pd.RangeIndex(1, len(table) + 1, name="row"))
 
 # %% ../nbs/00_data.ipynb #0cb1bd46
-AMAZON = {"user_id": "reviewerID", "item_id": "asin", "timestamp": "unixReviewTime", "rating": "overall"}
+AMAZON = {"user_id": "reviewerID", "item_id": "asin",
+          "timestamp": "unixReviewTime", "rating": "overall"}
 
 def json_record(
     line:str,   # one line of the file
@@ -228,9 +246,11 @@ def json_record(
 )->dict:
     "One line as a dictionary; raise `InputError` if it is not a JSON object."
     try: record = json.loads(line)
-    except json.JSONDecodeError as error: raise InputError(f"{where}: not a JSON object ({error.msg})") from None
+    except json.JSONDecodeError as error:
+        raise InputError(f"{where}: not a JSON object ({error.msg})") from None
     if isinstance(record, dict): return record
-    raise InputError(f"{where}: not a JSON object; each line should look like {{\"user_id\": ..., \"item_id\": ...}}")
+    raise InputError(f"{where}: not a JSON object; "
+                     f"each line should look like {{\"user_id\": ..., \"item_id\": ...}}")
 
 # %% ../nbs/00_data.ipynb #bcbb3caa
 def read_json_lines(
@@ -245,12 +265,14 @@ def read_json_lines(
             if not line.strip(): continue
             record = json_record(line, f"{path}, line {number}")
             if found is None:
-                names = {ours: AMAZON[ours] if name == ours and name not in record and AMAZON[ours] in record else name
+                names = {ours: AMAZON[ours]
+                         if name == ours and name not in record and AMAZON[ours] in record else name
                          for ours, name in wanted.items()}
                 found = pick_columns(record, names, path)
             rows.append([record.get(name) for name in found])
             numbers.append(number)
-    return pd.DataFrame(rows, columns=list((found or wanted).values()), index=pd.Index(numbers, name="line"))
+    columns = list((found or wanted).values())
+    return pd.DataFrame(rows, columns=columns, index=pd.Index(numbers, name="line"))
 
 # %% ../nbs/00_data.ipynb #1501e2a0
 def complain(
@@ -271,18 +293,19 @@ def complain(
 def read_numbers(
     column:pd.Series,  # numbers, or text that should hold numbers
 )->np.ndarray:         # the numbers; NaN where there was none
-    "Read a column as finite numbers; what cannot be read becomes NaN, for the caller to complain about."
+    "Read a column as finite numbers; what cannot be read becomes NaN, for the caller to report."
     if column.dtype == object: column = column.astype("str")
     numbers = pd.to_numeric(column, errors="coerce")
-    if not numbers.isna().any() and not pd.api.types.is_float_dtype(numbers): return numbers.to_numpy()  # whole numbers stay exact
+    if not numbers.isna().any() and not pd.api.types.is_float_dtype(numbers):
+        return numbers.to_numpy()  # whole numbers stay exact
     numbers = numbers.to_numpy(dtype="float64", na_value=np.nan)
     return np.where(np.isfinite(numbers), numbers, np.nan)
 
 # %% ../nbs/00_data.ipynb #c765cc2e
 def read_times(
     column:pd.Series,  # dates, numbers, or text that should hold one or the other
-)->np.ndarray:         # numbers as they are, dates as seconds since 1970; NaN where there was neither
-    "Read a column as times; if some are numbers and some are dates, the minority counts as unreadable."
+)->np.ndarray:         # numbers as they are, dates as seconds since 1970; NaN for anything else
+    "Read a column as times; where numbers and dates mix, the minority counts as unreadable."
     is_date = pd.api.types.is_datetime64_any_dtype(column)
     numbers = np.full(len(column), np.nan) if is_date else read_numbers(column)
     if pd.api.types.is_numeric_dtype(column) or not np.isnan(numbers).any(): return numbers
@@ -299,9 +322,11 @@ def check_duplicates(
     again = table.duplicated(["user_id", "item_id", "timestamp"]).to_numpy()
     if not again.any(): return
     row = table.iloc[again.argmax()]
-    same = (table.user_id == row.user_id) & (table.item_id == row.item_id) & (table.timestamp == row.timestamp)
-    complain(table, again, path, f"user {row.user_id!r}, item {row.item_id!r} and timestamp {row.timestamp} stand already "
-             f"in {table.index.name} {table.index[same][0]}; keep one of the two", "item_id")
+    same = ((table.user_id == row.user_id) & (table.item_id == row.item_id)
+            & (table.timestamp == row.timestamp))
+    complain(table, again, path, f"user {row.user_id!r}, item {row.item_id!r} and timestamp "
+             f"{row.timestamp} stand already in {table.index.name} {table.index[same][0]}; "
+             "keep one of the two", "item_id")
 
 # %% ../nbs/00_data.ipynb #62850914
 def check_interactions(
@@ -313,17 +338,20 @@ def check_interactions(
     table = table.copy()
     for column in ("user_id", "item_id"):
         ids = table[column]
-        if pd.api.types.is_float_dtype(ids): ids = ids.convert_dtypes()  # 12.0 was 12, before a gap in the column
+        if pd.api.types.is_float_dtype(ids):
+            ids = ids.convert_dtypes()  # 12.0 was 12, before a gap in the column
         table[column] = ids.astype("str")
         complain(table, table[column].isna() | (table[column].str.strip() == ""), path,
                  f"the {column} is empty or NaN; every row needs one", column)
     times = read_times(table.timestamp)
-    complain(table, np.isnan(times), path, "the timestamp '{value}' cannot be read; all should be numbers (such as 881250949, "
-             "seconds since 1970) or all ISO dates (such as 1997-12-04)", "timestamp")
+    complain(table, np.isnan(times), path, "the timestamp '{value}' cannot be read; all should "
+             "be numbers (such as 881250949, seconds since 1970) or all ISO dates "
+             "(such as 1997-12-04)", "timestamp")
     table["timestamp"] = times
     if "rating" in table:
         ratings = read_numbers(table.rating)
-        complain(table, np.isnan(ratings), path, "the rating '{value}' is not a number; every row needs one, or none (without the column)", "rating")
+        complain(table, np.isnan(ratings), path, "the rating '{value}' is not a number; "
+                 "every row needs one, or none (without the column)", "rating")
         table["rating"] = ratings
     check_duplicates(table, path)
     return table
@@ -341,55 +369,64 @@ def check_path(
 ):
     "Raise `InputError` if there is no such file, or none that we can read."
     if not path.exists():
-        near = nearest_hint(path.name, (p.name for p in path.parent.iterdir())) if path.parent.is_dir() else ""
+        folder = path.parent.iterdir() if path.parent.is_dir() else ()
+        near = nearest_hint(path.name, (p.name for p in folder))
         raise InputError(f"{path}: there is no such file.{near}")
     if path.is_dir(): raise InputError(f"{path}: this is a folder; name the file in it")
     if file_kind(path) not in READERS:
-        raise InputError(f"{path}: the ending says nothing about what is inside; known are {', '.join(READERS)}, and .gz behind them")
+        raise InputError(f"{path}: the ending says nothing about what is inside; "
+                         f"known are {', '.join(READERS)}, and .gz behind them")
 
 # %% ../nbs/00_data.ipynb #87514d22
 def read_interactions(
-    path,                  # csv, tsv, txt, inter, json, jsonl (each also with .gz behind it), or parquet
+    path,                  # csv, tsv, txt, inter, json, jsonl (all also as .gz), or parquet
     user:str="user_id",    # the column that names the user
     item:str="item_id",    # the column that names the item
     time:str="timestamp",  # the column with the time: numbers or ISO dates
     rating:str="rating",   # the column with the rating; may be absent
 )->pd.DataFrame:           # user_id, item_id (text), timestamp, perhaps rating (numbers)
-    "Read a log of interactions and check every value; raise `InputError` for anything that is wrong."
+    "Read a log of interactions and check every value; raise `InputError` if one is wrong."
     path = Path(path)
     check_path(path)
     kind = file_kind(path)
-    try: table = READERS[kind](path, dict(user_id=user, item_id=item, timestamp=time, rating=rating))
+    wanted = dict(user_id=user, item_id=item, timestamp=time, rating=rating)
+    try: table = READERS[kind](path, wanted)
     except InputError: raise
     except (OSError, EOFError, ValueError, zlib.error) as error:
         reason = str(error).strip().split("\n")[0]
-        raise InputError(f"{path}: cannot be read as {kind[1:]}{' in gzip' if path.suffix.lower() == '.gz' else ''}; "
+        packed = " in gzip" if path.suffix.lower() == ".gz" else ""
+        raise InputError(f"{path}: cannot be read as {kind[1:]}{packed}; "
                          f"is it damaged or misnamed? ({reason})") from error
     return check_interactions(table, path)
 
 # %% ../nbs/00_data.ipynb #a6c7e477
-ML100K_SOURCE = ("MovieLens 100K (Harper and Konstan 2015, doi 10.1145/2827872), GroupLens, University of Minnesota; "
-                 "for research, no redistribution or commercial use without permission")
+ML100K_SOURCE = ("MovieLens 100K (Harper and Konstan 2015, doi 10.1145/2827872), GroupLens, "
+                 "University of Minnesota; for research, no redistribution or commercial use "
+                 "without permission")
 ML100K_URL = "https://files.grouplens.org/datasets/movielens/ml-100k.zip"
 ML100K_HASH = "md5:0e33842e24a9c977be4e0107933c0723"
 
 def find_recbole_files()->Path|None:
     "The folder with ML-100K inside an installed recbole distribution, or None."
-    try: folder = Path(metadata.distribution("recbole").locate_file("recbole/dataset_example/ml-100k"))
+    try: files = metadata.distribution("recbole")
     except metadata.PackageNotFoundError: return None
-    return folder if all((folder/f"ml-100k.{kind}").is_file() for kind in ("inter", "item")) else None
+    folder = Path(files.locate_file("recbole/dataset_example/ml-100k"))
+    there = all((folder/f"ml-100k.{kind}").is_file() for kind in ("inter", "item"))
+    return folder if there else None
 
 # %% ../nbs/00_data.ipynb #25bf6fd9
 def read_recbole_ml100k(
     folder:Path,  # where ml-100k.inter and ml-100k.item are
 )->tuple[pd.DataFrame, pd.DataFrame]:  # interactions; title and genres by item_id
     "ML-100K from the files that recbole carries."
-    films = pd.read_csv(folder/"ml-100k.item", sep="\t", dtype=str, keep_default_na=False, quoting=3)
+    films = pd.read_csv(folder/"ml-100k.item", sep="\t", dtype=str, keep_default_na=False,
+                        quoting=3)
     films.columns = ["item_id", "title", "year", "genres"]
     named = films.title != "unkonwn"  # so spelt there: the one film without title and date
     films["title"] = np.where(named, films.title + " (" + films.year + ")", "unknown")
     films["genres"] = films.genres.str.replace(" ", "|")
-    return read_interactions(folder/"ml-100k.inter"), films.set_index("item_id")[["title", "genres"]]
+    info = films.set_index("item_id")[["title", "genres"]]
+    return read_interactions(folder/"ml-100k.inter"), info
 
 # %% ../nbs/00_data.ipynb #c18ad730
 def read_grouplens_ml100k(
@@ -398,21 +435,26 @@ def read_grouplens_ml100k(
     "ML-100K from the archive of GroupLens (u.data, u.item, u.genre; Latin-1)."
     with zipfile.ZipFile(archive) as files:
         def read(name, **options):
-            with files.open(f"ml-100k/{name}") as file: return pd.read_csv(file, header=None, encoding="latin-1", quoting=3, **options)
-        table = read("u.data", sep="\t", names=["user_id", "item_id", "rating", "timestamp"], dtype={"user_id": str, "item_id": str})
+            with files.open(f"ml-100k/{name}") as file:
+                return pd.read_csv(file, header=None, encoding="latin-1", quoting=3, **options)
+        table = read("u.data", sep="\t", names=["user_id", "item_id", "rating", "timestamp"],
+                     dtype={"user_id": str, "item_id": str})
         films = read("u.item", sep="|", dtype=str, keep_default_na=False)
         genres = read("u.genre", sep="|")[0].to_numpy()
     table.index = pd.RangeIndex(1, len(table) + 1, name="line")
-    flags = (films.iloc[:, 5:] == "1").to_numpy()  # one column per genre, after id, title, two dates and a link
+    # one column per genre, after id, title, two dates and a link
+    flags = (films.iloc[:, 5:] == "1").to_numpy()
     info = pd.DataFrame({"title": films[1], "genres": ["|".join(genres[film]) for film in flags]})
-    return check_interactions(table, f"{archive}, u.data"), info.set_index(films[0].rename("item_id"))
+    info = info.set_index(films[0].rename("item_id"))
+    return check_interactions(table, f"{archive}, u.data"), info
 
 # %% ../nbs/00_data.ipynb #5728c9c2
 def ml100k_tables()->tuple[pd.DataFrame, pd.DataFrame]:
-    "ML-100K's interactions and films: from installed recbole files, else from GroupLens, with the hash checked."
+    "ML-100K's interactions and films: from recbole's files, else from GroupLens, hash checked."
     folder = find_recbole_files()
     if folder: return read_recbole_ml100k(folder)
-    try: archive = pooch.retrieve(ML100K_URL, known_hash=ML100K_HASH, fname="ml-100k.zip", path=pooch.os_cache("adrec"))
+    try: archive = pooch.retrieve(ML100K_URL, known_hash=ML100K_HASH, fname="ml-100k.zip",
+                                  path=pooch.os_cache("adrec"))
     except (OSError, ValueError) as error:
         reason = str(error).strip().split("\n")[0]
         raise InputError(f"ml-100k: cannot be fetched from {ML100K_URL} ({reason}); "
@@ -420,8 +462,9 @@ def ml100k_tables()->tuple[pd.DataFrame, pd.DataFrame]:
     return read_grouplens_ml100k(archive)
 
 # %% ../nbs/00_data.ipynb #ab3b8490
-DATA_SETS = {"ml-100k": "MovieLens 100K: films that people rated in 1997 and 1998, with titles and genres",
-             "synthetic": "made from known clusters and transitions, so that the truth is known"}
+DATA_SETS = {
+    "ml-100k": "MovieLens 100K: films that people rated in 1997 and 1998, with titles and genres",
+    "synthetic": "made from known clusters and transitions, so that the truth is known"}
 
 def check_name(
     source,  # what was asked for
@@ -429,8 +472,8 @@ def check_name(
     "Raise `InputError` for what is neither the name of a data set nor looks like a file."
     path = Path(source)
     if path.exists() or len(path.parts) > 1 or file_kind(path) in READERS: return
-    raise InputError(f"there is no data set {str(source)!r}, and no such file.{nearest_hint(source, DATA_SETS)} "
-                     f"Built in are {', '.join(DATA_SETS)}")
+    raise InputError(f"there is no data set {str(source)!r}, and no such file."
+                     f"{nearest_hint(source, DATA_SETS)} Built in are {', '.join(DATA_SETS)}")
 
 # %% ../nbs/00_data.ipynb #687cef09
 def choose_preprocessing(
@@ -440,30 +483,36 @@ def choose_preprocessing(
     name:str,          # for the message
 )->tuple:              # min_rating and k; None means that the step is left out
     "Fill in what was left open: 4 and 5 where there are ratings, nothing where there are none."
-    if k is not None and (k < 0 or k != int(k)): raise InputError(f"{name}: k_core is a whole number from 0 up, not {k}")
-    if min_rating and not rated: raise InputError(f"{name}: min_rating={min_rating} needs ratings, and there is no such column")
+    if k is not None and (k < 0 or k != int(k)):
+        raise InputError(f"{name}: k_core is a whole number from 0 up, not {k}")
+    if min_rating and not rated:
+        raise InputError(f"{name}: min_rating={min_rating} needs ratings, "
+                         "and there is no such column")
     if rated: min_rating, k = 4 if min_rating is None else min_rating, 5 if k is None else k
     return min_rating or None, k or None
 
 # %% ../nbs/00_data.ipynb #2065b510
 def load_data(
     source,                 # a name in `DATA_SETS`, or the path of a file
-    min_rating:float=None,  # keep ratings from here up; None: 4 where there are ratings; 0: keep all
-    k_core:int=None,        # users and items need so many interactions; None: 5 where there are ratings; 0: keep all
+    min_rating:float=None,  # keep ratings from here up; None: 4 if there are ratings; 0: keep all
+    k_core:int=None,        # the k of the k-core; None: 5 if there are ratings; 0: keep all
     user:str="user_id",     # a file's column of users
     item:str="item_id",     # a file's column of items
     time:str="timestamp",   # a file's column of times
     rating:str="rating",    # a file's column of ratings; may be absent
 )->SequenceData:
-    "A built-in data set or a file as `SequenceData`; raise `InputError` for anything that is wrong with it."
+    "A built-in data set or a file as `SequenceData`; raise `InputError` if it is faulty."
     if str(source) == "synthetic":
-        if min_rating or k_core: raise InputError("synthetic: it is whole as it is; leave out min_rating and k_core")
+        if min_rating or k_core:
+            raise InputError("synthetic: it is whole as it is; leave out min_rating and k_core")
         return synthetic_data()[0]
-    if str(source) == "ml-100k": (table, info), name, text = ml100k_tables(), "ml-100k", ML100K_SOURCE
+    if str(source) == "ml-100k":
+        (table, info), name, text = ml100k_tables(), "ml-100k", ML100K_SOURCE
     else:
         check_name(source)
         table, info = read_interactions(source, user, item, time, rating), None
-        name, text = Path(source).name.split(".")[0], f"the file {Path(source).name}; its provider knows the licence"
+        name = Path(source).name.split(".")[0]
+        text = f"the file {Path(source).name}; its provider knows the licence"
     min_rating, k = choose_preprocessing("rating" in table, min_rating, k_core, name)
     return build_sequences(table, name, min_rating, k, info, text)
 
@@ -481,7 +530,7 @@ def cluster_geometry(
     dim:int,             # dimensions
     rng:np.random.Generator,
 )->np.ndarray:           # unit vectors, (items, dim)
-    "Unit vectors around one centre per cluster; centres are orthogonal if there are enough dimensions."
+    "Unit vectors around one centre per cluster; orthogonal centres if the dimensions suffice."
     n = cluster.max() + 1
     centres = rng.standard_normal((dim, n))
     centres = np.linalg.qr(centres)[0] if n <= dim else centres / np.linalg.norm(centres, axis=0)
@@ -508,14 +557,17 @@ def synthetic_data(
     items:int=60,          # how many items
     clusters:int=6,        # how many clusters of items, nearly equal in size
     dim:int=8,             # dimensions of the true vectors
-    stay:float=0.8,        # chance that the next item is of the same cluster; otherwise of the next one on the ring
+    stay:float=0.8,        # chance to stay in the cluster; otherwise on to the next of the ring
     mean_length:float=12,  # expected length of a sequence, at least 3
     seed:int=0,            # same seed, same data
 )->tuple[SequenceData, SyntheticTruth]:
-    "Users who walk over clusters of items by a known Markov chain, and the truth they were made from."
+    "Users who walk over clusters of items by a known Markov chain, and the truth behind them."
     if min(users, dim) < 1 or not 1 < clusters <= items:
-        raise InputError(f"synthetic: needs users and dim from 1, clusters from 2 to items; got {users=}, {dim=}, {clusters=}, {items=}")
-    if not 0 <= stay <= 1 or mean_length < 3: raise InputError(f"synthetic: needs stay in 0..1, mean_length from 3; got {stay=}, {mean_length=}")
+        raise InputError("synthetic: needs users and dim from 1, clusters from 2 to items; "
+                         f"got {users=}, {dim=}, {clusters=}, {items=}")
+    if not 0 <= stay <= 1 or mean_length < 3:
+        raise InputError("synthetic: needs stay in 0..1, mean_length from 3; "
+                         f"got {stay=}, {mean_length=}")
     rng = np.random.default_rng(seed)
     cluster = np.arange(items) * clusters // items
     vectors = cluster_geometry(cluster, dim, rng)
@@ -525,10 +577,14 @@ def synthetic_data(
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     walks = random_walks(cluster, lengths, stay, rng)
     number = pd.RangeIndex(1, items + 1, name="item")
-    info = pd.DataFrame({"item_id": [f"i{n}" for n in number], "title": [f"item {n} of cluster {c}" for n, c in zip(number, cluster)],
-                         "genres": [f"cluster {c}" for c in cluster]}, index=number)
-    data = SequenceData("synthetic", walks, offsets, np.arange(len(walks)) - np.repeat(offsets[:-1], lengths),
-                        np.array([f"u{n}" for n in range(1, users + 1)]), info, "made by adrec from a known Markov chain",
+    info = pd.DataFrame({
+        "item_id": [f"i{n}" for n in number],
+        "title": [f"item {n} of cluster {c}" for n, c in zip(number, cluster)],
+        "genres": [f"cluster {c}" for c in cluster]}, index=number)
+    times = np.arange(len(walks)) - np.repeat(offsets[:-1], lengths)
+    names = np.array([f"u{n}" for n in range(1, users + 1)])
+    data = SequenceData("synthetic", walks, offsets, times, names, info,
+                        "made by adrec from a known Markov chain",
                         dict(min_rating=None, k_core=None))
     return data, SyntheticTruth(vectors, cluster, transition)
 
@@ -544,11 +600,13 @@ class Batch:
     @property
     def mask(self)->torch.Tensor:
         "True at real items, (B, L)."
-        return torch.arange(self.history.shape[1], device=self.history.device) < self.lengths[:, None]
+        places = torch.arange(self.history.shape[1], device=self.history.device)
+        return places < self.lengths[:, None]
 
     def to(self, device)->"Batch":
         "The same batch on another device."
-        return Batch(*(None if part is None else part.to(device) for part in (self.users, self.history, self.lengths, self.target)))
+        parts = self.users, self.history, self.lengths, self.target
+        return Batch(*(None if part is None else part.to(device) for part in parts))
 
 # %% ../nbs/00_data.ipynb #5b068f6b
 def gather_padded(
@@ -568,30 +626,32 @@ def training_spans(
     users:np.ndarray,   # rows, (B,)
     max_length:int=50,  # longest history
 )->tuple[np.ndarray, np.ndarray]:  # (B,) each
-    "Where the users' histories start in `data.items`, and their lengths; a length below 1 gives no example."
+    "Where the users' histories start in `data.items`, and their lengths; below 1: no example."
     ends = data.offsets[users + 1] - 3  # without validation item, test item, and the last target
     lengths = np.minimum(ends - data.offsets[users], max_length)
     return ends - lengths, lengths
 
 def training_batch(
     data:SequenceData,
-    users:np.ndarray,  # rows, (B,)
-    max_length:int=50, # longest history
+    users:np.ndarray,   # rows, (B,)
+    max_length:int=50,  # longest history
 )->Batch:
     "Histories and the next items at every position, for users with at least two training items."
     starts, lengths = training_spans(data, users, max_length)
-    return Batch(torch.from_numpy(users), gather_padded(data.items, starts, lengths), torch.from_numpy(lengths),
-                 gather_padded(data.items, starts + 1, lengths))
+    history = gather_padded(data.items, starts, lengths)
+    target = gather_padded(data.items, starts + 1, lengths)
+    return Batch(torch.from_numpy(users), history, torch.from_numpy(lengths), target)
 
 # %% ../nbs/00_data.ipynb #1810c86e
 def length_groups(
     lengths:np.ndarray,  # real items of each user, shortest first, (B,)
     groups:int,          # at most so many groups
 )->np.ndarray:           # where the groups begin and end: 0, ..., B
-    "Cut sorted lengths into groups with the least padding (dynamic programme over the distinct lengths)."
+    "Cut sorted lengths into groups with the least padding (dynamic programme over the lengths)."
     values, counts = np.unique(lengths, return_counts=True)
     below = np.concatenate([[0], np.cumsum(counts)])  # users with length at most values[j - 1]
-    cost = (below - below[:, None]) * np.concatenate([[0], values])  # cost[i, j] of one group after i up to j
+    # cost[i, j] of one group after i up to j
+    cost = (below - below[:, None]) * np.concatenate([[0], values])
     cost = np.where(np.triu(np.ones_like(cost), k=1) > 0, cost, np.inf)
     best, choices = cost[0], []
     for _ in range(min(groups, len(values)) - 1):
@@ -605,15 +665,17 @@ def length_groups(
 # %% ../nbs/00_data.ipynb #4740e550
 def training_updates(
     data:SequenceData,
-    rng:np.random.Generator,     # source of the shuffle; the same state gives the same epoch
-    max_length:int=50,           # longest history
-    users_per_update:int=512,    # users whose losses make one step
-    groups:int=6,                # length groups inside an update
-):                               # yields a list of `Batch`, the parts of one update, until every user was drawn
+    rng:np.random.Generator,   # source of the shuffle; the same state gives the same epoch
+    max_length:int=50,         # longest history
+    users_per_update:int=512,  # users whose losses make one step
+    groups:int=6,              # length groups inside an update
+):                             # yields lists of `Batch`, the parts of one update each
     "One epoch: random updates of users, each split into right-padded length groups."
     lengths = training_spans(data, np.arange(data.n_users), max_length)[1]
     learners = rng.permutation(np.flatnonzero(lengths > 0))
-    if len(learners) == 0: raise InputError(f"{data.name}: nobody has 2 training items, that is 4 in all; there is nothing to learn from")
+    if len(learners) == 0:
+        raise InputError(f"{data.name}: nobody has 2 training items, that is 4 in all; "
+                         "there is nothing to learn from")
     for first in range(0, len(learners), users_per_update):
         users = learners[first:first + users_per_update]
         users = users[np.argsort(lengths[users], kind="stable")]
@@ -628,16 +690,19 @@ def evaluation_batches(
     split:str="test",         # "test" or "validation"
     max_length:int=50,        # longest history
     users_per_batch:int=256,  # users in a batch
-):                            # yields (`Batch` without target, answers (B,)) until every user was asked
-    "Every user's history before the held-out item, and that item; users of similar length together."
-    if split not in HELD_OUT: raise InputError(f"there is no split {split!r}.{nearest_hint(split, HELD_OUT)} There are {', '.join(HELD_OUT)}")
+):                            # yields (`Batch` without target, answers (B,)), each user once
+    "Every user's history before the held-out item, and that item; similar lengths together."
+    if split not in HELD_OUT:
+        raise InputError(f"there is no split {split!r}.{nearest_hint(split, HELD_OUT)} "
+                         f"There are {', '.join(HELD_OUT)}")
     ends = data.offsets[1:] - HELD_OUT[split]
     lengths = np.minimum(ends - data.offsets[:-1], max_length)
     order = np.argsort(lengths, kind="stable")
     for first in range(0, len(order), users_per_batch):
         users = order[first:first + users_per_batch]
         history = gather_padded(data.items, (ends - lengths)[users], lengths[users])
-        yield Batch(torch.from_numpy(users), history, torch.from_numpy(lengths[users])), torch.from_numpy(data.items[ends[users]])
+        batch = Batch(torch.from_numpy(users), history, torch.from_numpy(lengths[users]))
+        yield batch, torch.from_numpy(data.items[ends[users]])
 
 # %% ../nbs/00_data.ipynb #560d7cbb
 def history_batch(
@@ -647,6 +712,7 @@ def history_batch(
     "A batch without targets from given histories; `users` just counts them."
     pieces = [np.asarray(history, dtype=np.int64)[-max_length:] for history in histories]
     lengths = np.array([len(piece) for piece in pieces])
-    if min(lengths, default=0) == 0: raise InputError("a history is empty; it needs at least one item")
+    if min(lengths, default=0) == 0:
+        raise InputError("a history is empty; it needs at least one item")
     history = gather_padded(np.concatenate(pieces), np.cumsum(lengths) - lengths, lengths)
     return Batch(torch.arange(len(pieces)), history, torch.from_numpy(lengths))

@@ -30,7 +30,7 @@ def posterior_coefficients(
 
 # %% ../nbs/03_diffusion.ipynb #27b4d697
 class GaussianDiffusion(nn.Module):
-    "A Gaussian diffusion with given β: noising, posterior, sampling. ValueError for a β outside (0, 1]."
+    "Gaussian diffusion with given β: noise, posterior, sampling; ValueError for β outside (0, 1]."
     def __init__(self, betas):  # variance of each step, (T,)
         super().__init__()
         betas = check_betas(betas)
@@ -38,8 +38,9 @@ class GaussianDiffusion(nn.Module):
         weight_x0, weight_xt, variance = posterior_coefficients(betas)
         step_std = np.sqrt(betas)
         step_std[0] = 0  # the last step of sampling, t = 0, adds no noise
-        tables = dict(betas=betas, signal_scale=np.sqrt(alpha_bar), noise_scale=np.sqrt(1 - alpha_bar),
-                      weight_x0=weight_x0, weight_xt=weight_xt, true_variance=variance, step_std=step_std)
+        tables = dict(betas=betas, signal_scale=np.sqrt(alpha_bar),
+                      noise_scale=np.sqrt(1 - alpha_bar), weight_x0=weight_x0,
+                      weight_xt=weight_xt, true_variance=variance, step_std=step_std)
         for name, table in tables.items():
             self.register_buffer(name, torch.tensor(table, dtype=torch.float32), persistent=False)
 
@@ -52,7 +53,7 @@ def at_step(
     t,      # step numbers: an int, or a tensor whose shape begins that of `x`
     x,      # the tensor to be scaled
 ):  # the numbers of those steps, shaped to broadcast over `x`
-    "Look up `table[t]` and add the dimensions that `x` has beyond `t`; ValueError for an int t outside 0…T−1."
+    "Look up `table[t]` and add the dimensions that `x` has beyond `t`; ValueError for a bad int t."
     if isinstance(t, int) and not 0 <= t < len(table):
         raise ValueError(f"time step {t} is outside 0…{len(table) - 1}")
     value = table[t]
@@ -110,12 +111,13 @@ def noise_like(
 def sample(self:GaussianDiffusion,
     denoise,         # function (x_t, t:int) -> predicted x_0, like x_t
     start,           # x at the noisy end, usually N(0, I), (..., D)
-    noise=None,      # the noise of every step, (T, *start.shape), noise[0] for t = T−1; drawn if None
+    noise=None,      # noise of every step, (T, *start.shape), noise[0] for t = T−1; None: drawn
     generator=None,  # torch.Generator for the noise that is drawn
 ):  # x_0, like `start`
-    "Ancestral sampling t = T−1 … 0 (Ho et al. 2020, algorithm 2); ValueError if `noise` has the wrong shape."
+    "Ancestral sampling, t = T−1…0 (Ho et al. 2020, algorithm 2); ValueError for misshapen `noise`."
     if noise is not None and noise.shape != (self.steps, *start.shape):
-        raise ValueError(f"noise must have shape {(self.steps, *start.shape)}, got {tuple(noise.shape)}")
+        raise ValueError(f"noise must have shape {(self.steps, *start.shape)}, "
+                         f"got {tuple(noise.shape)}")
     x = start
     for i, t in enumerate(reversed(range(self.steps))):
         eps = noise_like(x, generator) if noise is None else noise[i]
@@ -124,18 +126,19 @@ def sample(self:GaussianDiffusion,
 
 # %% ../nbs/03_diffusion.ipynb #024c71b6
 def draw_steps(
-    batch_size:int,       # B
-    length:int,           # L
-    steps:int,            # T
-    level:str="token",    # "token": every token its own step; "sequence": one step for a whole sequence
-    generator=None,       # torch.Generator
+    batch_size:int,     # B
+    length:int,         # L
+    steps:int,          # T
+    level:str="token",  # "token": a step for each token; "sequence": one for a whole sequence
+    generator=None,     # torch.Generator
 ):  # step numbers, uniform on 0…T−1, int64 (B, L), on the generator's device
     "Random time steps for training; ValueError for an unknown level."
     device = "cpu" if generator is None else generator.device
     if level == "token":
         return torch.randint(steps, (batch_size, length), generator=generator, device=device)
     if level == "sequence":
-        return torch.randint(steps, (batch_size, 1), generator=generator, device=device).repeat(1, length)
+        one_each = torch.randint(steps, (batch_size, 1), generator=generator, device=device)
+        return one_each.repeat(1, length)
     raise ValueError(f"level must be 'token' or 'sequence', got {level!r}")
 
 # %% ../nbs/03_diffusion.ipynb #7f585fb0
@@ -143,8 +146,9 @@ def sinusoid(
     s,        # positions on the clock, any shape
     dim:int,  # D, even
 ):  # [cos(s·f), sin(s·f)], (*s.shape, D)
-    "Sinusoidal features with frequencies f_i = 10000^(−i/(D/2)) (Vaswani et al. 2017); an odd `dim` is a ValueError."
-    if dim < 2 or dim % 2: raise ValueError(f"the time embedding needs an even dimension, got {dim}")
+    "Sinusoidal features, f_i = 10000^(−i/(D/2)) (Vaswani et al. 2017); ValueError for odd `dim`."
+    if dim < 2 or dim % 2:
+        raise ValueError(f"the time embedding needs an even dimension, got {dim}")
     s = torch.as_tensor(s, dtype=torch.float32)
     i = torch.arange(dim // 2, dtype=torch.float32, device=s.device)
     angles = s[..., None] * torch.exp(-math.log(10000) * i / (dim // 2))
@@ -152,14 +156,15 @@ def sinusoid(
 
 # %% ../nbs/03_diffusion.ipynb #a4151bc2
 class TimeEmbedding(nn.Module):
-    "Step number → vector: MLP(sinusoid(1000·t/T)), computed once per call for all T steps, then looked up."
+    "Step number → vector: MLP(sinusoid(1000·t/T)) for all T steps once a call, then looked up."
     def __init__(self,
         dim:int,    # D, even
         steps:int,  # T
     ):
         super().__init__()
         self.mlp = nn.Sequential(nn.Linear(dim, 4 * dim), nn.SiLU(), nn.Linear(4 * dim, dim))
-        self.register_buffer("waves", sinusoid(1000 * torch.arange(steps) / steps, dim), persistent=False)
+        waves = sinusoid(1000 * torch.arange(steps) / steps, dim)
+        self.register_buffer("waves", waves, persistent=False)
 
     def forward(self, t):  # int or step numbers of any shape → (*t.shape, D)
         return F.embedding(torch.as_tensor(t, device=self.waves.device), self.mlp(self.waves))

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ADRec', 'mean_squared_error']
 
-# %% ../nbs/06_model.ipynb #37899812
+# %% ../nbs/06_model.ipynb #8f717b5c
 import torch
 import torch.nn.functional as F
 from fastcore.basics import patch
@@ -16,9 +16,9 @@ from .diffusion import GaussianDiffusion, TimeEmbedding, draw_steps, noise_like
 from .sasrec import SequentialRecommender, full_cross_entropy, last_real
 from .schedule import noise_schedule
 
-# %% ../nbs/06_model.ipynb #1009f432
+# %% ../nbs/06_model.ipynb #0f2addbf
 class ADRec(SequentialRecommender):
-    "Auto-regressive diffusion recommender (Chen, Xu & Jiang, KDD 2025): CAM reads, noise is added per token, ADM denoises."
+    "Auto-regressive diffusion recommender (Chen, Xu & Jiang, KDD 2025): CAM reads, ADM denoises."
     def __init__(self,
         n_items:int,                 # items are numbered 1…n_items
         dim:int=128,                 # width D
@@ -33,24 +33,28 @@ class ADRec(SequentialRecommender):
         **options,                   # `padding_class`, `attention_sink`, `max_length`
     ):
         super().__init__(n_items, dim, **options)
+        if level not in ("token", "sequence"):
+            raise ValueError(f"level must be 'token' or 'sequence', got {level!r}")
         self.noise_scale, self.level = noise_scale, level
-        self.input_dropout, self.input_norm = nn.Dropout(embedding_dropout), nn.LayerNorm(dim, eps=1e-12)
-        self.cam, self.adm = Encoder(dim, blocks, heads, dropout), Encoder(dim, blocks, heads, dropout)
-        self.diffusion, self.time_embedding = GaussianDiffusion(noise_schedule(schedule, steps)), TimeEmbedding(dim, steps)
+        self.input_dropout = nn.Dropout(embedding_dropout)
+        self.input_norm = nn.LayerNorm(dim, eps=1e-12)
+        self.cam, self.adm = (Encoder(dim, blocks, heads, dropout) for _ in range(2))
+        self.diffusion = GaussianDiffusion(noise_schedule(schedule, steps))
+        self.time_embedding = TimeEmbedding(dim, steps)
         nn.init.normal_(self.item_embedding.weight[1:], std=0.1)
 
-# %% ../nbs/06_model.ipynb #6d77c642
+# %% ../nbs/06_model.ipynb #497b9fc9
 @patch
 def context(self:ADRec,
     batch,  # histories
-):          # contexts (B, L, D), or (B, 1 + L, D) with the sink in front; and the attention bias, or None
+):          # contexts (B, L, D), with the sink in front (B, 1 + L, D); and the attention bias, or None
     "What the causal attention module makes of the history."
     sink = int(self.attention_sink)
     e = self.input_norm(self.input_dropout(self.item_embedding(F.pad(batch.history, (sink, 0)))))
     bias = sink_bias(batch.lengths, batch.history.shape[1], self.max_length) if sink else None
     return self.cam(e, bias), bias
 
-# %% ../nbs/06_model.ipynb #1f03a382
+# %% ../nbs/06_model.ipynb #ea7ced30
 @patch
 def denoise(self:ADRec,
     context,      # contexts, as `context` returns them
@@ -67,7 +71,7 @@ def denoise(self:ADRec,
     z = context + self.noise_scale * (x_t + self.time_embedding(t))
     return self.adm(z, bias, caches)[:, sink:]
 
-# %% ../nbs/06_model.ipynb #639b598e
+# %% ../nbs/06_model.ipynb #927f2f9c
 @patch
 def forward(self:ADRec,
     batch,  # histories and targets, (B, L)
@@ -79,7 +83,7 @@ def forward(self:ADRec,
     context, bias = self.context(batch)
     return self.denoise(context, self.diffusion.q_sample(x0, t, eps), t, bias), x0
 
-# %% ../nbs/06_model.ipynb #d845a3e6
+# %% ../nbs/06_model.ipynb #d0c33dc1
 def mean_squared_error(
     x0_hat,  # predicted clean targets, (B, L, D)
     x0,      # true ones, same shape
@@ -98,28 +102,32 @@ def losses(self:ADRec,
     eps=None,        # noise to use instead of drawing it, (B, L, D)
 ):                   # {"cross_entropy": (sum, tokens), "mse": (sum, users)}
     "Cross-entropy of the denoised targets over all items, and their regression loss (ADRec §4)."
-    if t is None: t = draw_steps(*batch.target.shape, self.diffusion.steps, self.level, generator).to(batch.target.device)
-    if eps is None: eps = noise_like(self.item_embedding.weight.new_empty(*batch.target.shape, self.item_embedding.embedding_dim), generator)
+    shape, table = batch.target.shape, self.item_embedding.weight
+    if t is None: t = draw_steps(*shape, self.diffusion.steps, self.level, generator).to(table.device)
+    if eps is None: eps = noise_like(table.new_empty(*shape, table.shape[1]), generator)
     x0_hat, x0 = self(batch, t, eps)
-    table = self.item_embedding.weight
-    return {"cross_entropy": full_cross_entropy(x0_hat, batch, table, self.padding_class), "mse": mean_squared_error(x0_hat, x0, batch)}
+    return {"cross_entropy": full_cross_entropy(x0_hat, batch, table, self.padding_class),
+            "mse": mean_squared_error(x0_hat, x0, batch)}
 
-# %% ../nbs/06_model.ipynb #dfe6059c
+# %% ../nbs/06_model.ipynb #fd823e84
 @patch
 def represent(self:ADRec,
     batch,           # histories; targets are not looked at
     generator=None,  # torch.Generator for the sampler's noise
-    noise=None,      # noise to use instead of drawing it, (T + 1, B, D): the start, then one per step from t = T−1 down
+    noise=None,      # to use instead of drawing it, (T + 1, B, D): the start, then t = T−1 … 0
 ):                   # the denoised next item of each history, (B, D)
-    "Last-token denoising (ADRec §4): a clean history, T ancestral steps for the open position only."
+    "Last-token denoising (ADRec §4): a clean history, T steps for the open position only."
     context, bias = self.context(batch)
     sink, places = int(self.attention_sink), batch.history.shape[1]
-    known = self.item_embedding(F.pad(batch.history[:, 1:], (0, 1)))       # clean targets; the last place is free
+    known = self.item_embedding(F.pad(batch.history[:, 1:], (0, 1)))   # clean targets, last place free
     caches = [KeyValueCache() for _ in self.adm.blocks]
     self.denoise(context, known, torch.zeros_like(batch.history), bias, caches)
     look = last_token_bias(batch.lengths - 1 + sink, places + sink)
-    if sink: look[:, 0, 0, 0] = bias[:, 0, 1, 0]                           # the same log-count for the last token
-    open_context = last_real(context[:, sink:], batch.lengths)[:, None]
-    def guess(x_t, t): return self.denoise(open_context, x_t[:, None], torch.full_like(batch.lengths[:, None], t), look, caches)[:, 0]
-    if noise is None: return self.diffusion.sample(guess, noise_like(open_context[:, 0], generator), generator=generator)
-    return self.diffusion.sample(guess, noise[0], noise[1:])
+    if sink: look[:, 0, 0, 0] = bias[:, 0, 1, 0]                       # the sink's log-count
+    here = last_real(context[:, sink:], batch.lengths)[:, None]
+
+    def guess(x_t, t):
+        step = torch.full_like(batch.lengths[:, None], t)
+        return self.denoise(here, x_t[:, None], step, look, caches)[:, 0]
+    start, steps = (noise_like(here[:, 0], generator), None) if noise is None else (noise[0], noise[1:])
+    return self.diffusion.sample(guess, start, steps, generator)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['STYLE', 'styles', 'plot_schedules', 'plot_history', 'plot_spectrum']
 
-# %% ../nbs/10_plots.ipynb #e122bc09
+# %% ../nbs/10_plots.ipynb #5f108e2f
 import re
 
 import numpy as np
@@ -13,10 +13,11 @@ import pandas as pd
 import matplotlib.pyplot as plt
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from .collapse import as_table, covariance_eigenvalues, marchenko_pastur_edges, marchenko_pastur_spectrum
+from .collapse import (as_table, covariance_eigenvalues, marchenko_pastur_edges,
+                            marchenko_pastur_spectrum)
 from .data import InputError
 
-# %% ../nbs/10_plots.ipynb #3e53003a
+# %% ../nbs/10_plots.ipynb #0b31f796
 STYLE = {
     "adrec":      dict(color="#D55E00", marker="o", linestyle="-"),
     "sasrec":     dict(color="#0072B2", marker="s", linestyle="--"),
@@ -28,96 +29,112 @@ STYLE = {
     "null":       dict(color="grey", marker="", linestyle="-"),
 }
 
-# %% ../nbs/10_plots.ipynb #3cb08960
+# %% ../nbs/10_plots.ipynb #005c9e7e
 def styles(
     names,  # what one figure shows, in order; systems in any spelling of `STYLE`'s keys
 )->dict:    # name → keyword arguments for `ax.plot`
-    "One style per name: a system's own, grey for the null, and for other names one that is free in this figure."
+    "One style per name: a system's own, grey for the null, for others one free in this figure."
     key = lambda name: {"noise": "null"}.get(plain := str(name).lower().rstrip("+"), plain)
     taken = {key(name) for name in names} | {"null"}
-    free = [style for system, style in STYLE.items() if system not in taken] or list(STYLE.values())[:-1]
+    free = [style for system, style in STYLE.items() if system not in taken]
+    free = free or list(STYLE.values())[:-1]
     others = [name for name in names if key(name) not in STYLE]
     borrowed = {name: free[i % len(free)] | ({} if i < len(free) else {"markerfacecolor": "white"})
                 for i, name in enumerate(others)}
     return {name: dict(borrowed.get(name) or STYLE[key(name)]) for name in names}
 
-# %% ../nbs/10_plots.ipynb #166f9a7d
+# %% ../nbs/10_plots.ipynb #db2f78a3
 def _new_axes(
-    ax,  # the caller's axes, or None
+    ax,                  # the caller's axes, or None
     figsize=(6.5, 3.4),  # inches, for a fresh figure
-):  # axes to draw on
+):                       # axes to draw on
     "The caller's axes, or those of a new figure."
     return plt.subplots(figsize=figsize, layout="constrained")[1] if ax is None else ax
 
-# %% ../nbs/10_plots.ipynb #96446ed7
+# %% ../nbs/10_plots.ipynb #b9ef53e7
 def _checked_alphas(
-    name,    # of the schedule
-    values,  # ᾱ after each step, (T,)
+    name,       # of the schedule
+    values,     # ᾱ after each step, (T,)
 )->np.ndarray:  # 1 followed by `values`, (T+1,)
     "InputError unless ᾱ is a row of numbers between 0 and 1 that never rises."
     try: alphas = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as e: raise InputError(f"schedule {name!r}: ᾱ must be a row of numbers") from e
+    except (TypeError, ValueError) as e:
+        raise InputError(f"schedule {name!r}: ᾱ must be a row of numbers") from e
     if alphas.ndim != 1 or len(alphas) == 0:
-        raise InputError(f"schedule {name!r}: ᾱ must be a row of at least one number, got shape {alphas.shape}")
+        raise InputError(f"schedule {name!r}: ᾱ must be a row of at least one number, "
+                         f"got shape {alphas.shape}")
     bad = ~((alphas >= 0) & (alphas <= 1))
     if bad.any():
-        raise InputError(f"schedule {name!r}: ᾱ lies between 0 and 1, but step {bad.argmax()} has {alphas[bad.argmax()]:.4g}")
+        raise InputError(f"schedule {name!r}: ᾱ lies between 0 and 1, "
+                         f"but step {bad.argmax()} has {alphas[bad.argmax()]:.4g}")
     rises = np.diff(alphas) > 1e-12
     if rises.any():
-        raise InputError(f"schedule {name!r}: ᾱ rises at step {rises.argmax() + 1}, but noise is only ever added; are these β?")
+        raise InputError(f"schedule {name!r}: ᾱ rises at step {rises.argmax() + 1}, "
+                         "but noise is only ever added; are these β?")
     return np.concatenate([[1.0], alphas])
 
-# %% ../nbs/10_plots.ipynb #2296e5d7
+# %% ../nbs/10_plots.ipynb #e9057f95
 def plot_schedules(
     schedules:dict,  # name → ᾱ after each step, (T,)
-    ax=None,  # axes to draw on; None makes a figure
-):  # the axes
-    "ᾱ of noise schedules against the share of steps done; InputError where ᾱ leaves [0, 1] or rises."
-    if not isinstance(schedules, dict) or not schedules: raise InputError("no schedules to plot: pass {name: alphas_cumprod}")
+    ax=None,         # axes to draw on; None makes a figure
+):                   # the axes
+    "ᾱ of noise schedules over the share of steps done; InputError where ᾱ leaves [0, 1] or rises."
+    if not isinstance(schedules, dict) or not schedules:
+        raise InputError("no schedules to plot: pass {name: alphas_cumprod}")
     curves = {name: _checked_alphas(name, values) for name, values in schedules.items()}
-    ax, style, steps = _new_axes(ax), styles(list(curves)), {len(c) - 1 for c in curves.values()}
+    ax, style = _new_axes(ax), styles(list(curves))
+    steps = {len(alphas) - 1 for alphas in curves.values()}
     for i, (name, alphas) in enumerate(curves.items()):
         label = str(name) if len(steps) == 1 else f"{name} (T = {len(alphas) - 1})"
         every = max(1, len(alphas) // 8)
-        ax.plot(np.linspace(0, 1, len(alphas)), alphas, label=label, markevery=(i % every, every), ms=5, **style[name])
+        ax.plot(np.linspace(0, 1, len(alphas)), alphas, label=label,
+                markevery=(i % every, every), ms=5, **style[name])
     number = f"{steps.pop()} " if len(steps) == 1 else ""
-    ax.set(xlabel=f"share of the {number}steps done", ylabel=r"signal left, $\bar\alpha$", ylim=(-0.03, 1.03))
+    ax.set(xlabel=f"share of the {number}steps done", ylabel=r"signal left, $\bar\alpha$",
+           ylim=(-0.03, 1.03))
     ax.legend(fontsize="small")
     return ax
 
-# %% ../nbs/10_plots.ipynb #724c3717
+# %% ../nbs/10_plots.ipynb #dc228040
 def _history_table(
-    history,  # list of dicts or DataFrame
+    history,      # list of dicts or DataFrame
 )->pd.DataFrame:  # a checked copy
     "The history as a table; InputError when it is empty, lacks a column or repeats an epoch."
     table = pd.DataFrame(history).reset_index(drop=True)
     if table.empty: raise InputError("the history is empty: no epoch has been recorded")
     missing = [c for c in ("system", "stage", "epoch") if c not in table]
-    if missing: raise InputError(f"the history lacks the column {missing[0]!r}; it has {', '.join(map(str, table))}")
+    if missing:
+        raise InputError(f"the history lacks the column {missing[0]!r}; "
+                         f"it has {', '.join(map(str, table))}")
     if not pd.api.types.is_numeric_dtype(table["epoch"]) or table["epoch"].isna().any():
         raise InputError("the history's column 'epoch' must hold whole numbers, without gaps")
     twice = table.duplicated(["system", "stage", "epoch"])
     if twice.any():
         row = table[twice].iloc[0]
-        raise InputError(f"the history has epoch {row.epoch} of stage {row.stage!r} of {row.system!r} twice")
+        raise InputError(f"the history has epoch {row.epoch} of stage {row.stage!r} "
+                         f"of {row.system!r} twice")
     return table
 
-# %% ../nbs/10_plots.ipynb #586ba876
+# %% ../nbs/10_plots.ipynb #ef8fe7e0
 def _history_columns(
-    table,  # checked history
-    metric, # name of a validation column, or None
+    table,   # checked history
+    metric,  # name of a validation column, or None
 )->tuple[list, str | None]:  # loss columns; validation column, or None if there is none
-    "Which columns are losses, and which validation score to draw; InputError when there is no loss or no such metric."
+    "Which columns are losses, and which validation score to draw; InputError where one is missing."
     scores = [c for c in table if re.search(r"(HR@\d+|NDCG@\d+|MRR)$", str(c))]
-    losses = [c for c in table.select_dtypes("number") if c not in scores and np.isfinite(table[c]).any()
-              and re.search(r"(?<![a-z])(loss|ce|mse)(?![a-z])", str(c).lower())]
+    losses = [c for c in table.select_dtypes("number")
+              if c not in scores and np.isfinite(table[c]).any()
+              and re.search(r"(?<![a-z])(loss|cross_entropy|ce|mse)(?![a-z])", str(c).lower())]
     if not losses:
-        raise InputError(f"the history has no finite number in a loss column (loss, ce, mse) among {', '.join(map(str, table))}")
+        raise InputError("the history has no finite number in a loss column "
+                         f"(loss, cross_entropy, ce, mse) among {', '.join(map(str, table))}")
     if metric is not None and metric not in scores:
-        raise InputError(f"the history has no validation column {metric!r}; it has {', '.join(scores) or 'none'}")
-    return losses, metric or next((c for c in scores if c.endswith("NDCG@20")), next(iter(scores), None))
+        raise InputError(f"the history has no validation column {metric!r}; "
+                         f"it has {', '.join(scores) or 'none'}")
+    first = next(iter(scores), None)
+    return losses, metric or next((c for c in scores if c.endswith("NDCG@20")), first)
 
-# %% ../nbs/10_plots.ipynb #fe048c2e
+# %% ../nbs/10_plots.ipynb #ece60fa5
 def _running_epochs(
     table,  # checked history of one system
 )->tuple[pd.Series, list]:  # running epoch of each row, from 1; (stage, start, end) in order
@@ -129,67 +146,73 @@ def _running_epochs(
         spans.append((stage, start, end))
     return running, spans
 
-# %% ../nbs/10_plots.ipynb #bade6f1f
+# %% ../nbs/10_plots.ipynb #362f92dd
 def _draw_stages(
-    axes,    # the two panels
-    spans,   # (stage, start, end) of one system
-    numbers, # stage → its number in this figure
-    color,   # of the system
-    row,     # 0 for the first system, 1 for the next: its line of numbers
+    axes,     # the two panels
+    spans,    # (stage, start, end) of one system
+    numbers,  # stage → its number in this figure
+    color,    # of the system
+    row,      # 0 for the first system, 1 for the next: its line of numbers
 ):
     "Boundaries between the stages of one system, and their numbers above the first panel."
-    if row == 0: axes[0].text(-0.01, 1.02, "stage", color="grey", fontsize="small", ha="right", transform=axes[0].transAxes)
+    if row == 0:
+        axes[0].text(-0.01, 1.02, "stage", color="grey", fontsize="small", ha="right",
+                     transform=axes[0].transAxes)
     for stage, start, end in spans:
         if start > 0:
             for ax in axes: ax.axvline(start + 0.5, color=color, lw=0.8, alpha=0.6)
-        axes[0].text((start + end + 1) / 2, 1.02 + 0.08 * row, numbers[stage], color=color, fontsize="small",
-                     ha="center", transform=axes[0].get_xaxis_transform())
+        axes[0].text((start + end + 1) / 2, 1.02 + 0.08 * row, numbers[stage], color=color,
+                     fontsize="small", ha="center", transform=axes[0].get_xaxis_transform())
 
-# %% ../nbs/10_plots.ipynb #0c69ef6d
+# %% ../nbs/10_plots.ipynb #a28765ca
 def plot_history(
-    history,  # one row (dict) per epoch: system, stage, epoch, losses, perhaps validation scores (NaN: not validated)
-    ax=None,  # a pair of axes, for loss and validation; None makes a figure
-    metric:str | None=None,  # validation column; None: NDCG@20, or the first there is
-):  # (ax_loss, ax_validation)
-    "Training loss above, validation score below, over all stages; InputError for a history that cannot be read."
+    history,               # one dict an epoch: system, stage, epoch, losses, validation or NaN
+    ax=None,               # a pair of axes, for loss and validation; None makes a figure
+    metric:str|None=None,  # validation column; None: NDCG@20, or the first there is
+):                         # (ax_loss, ax_validation)
+    "Training loss above, validation score below, over all stages; InputError for a bad history."
     table = _history_table(history)
     losses, metric = _history_columns(table, metric)
-    axes = plt.subplots(2, 1, figsize=(6.5, 4.6), sharex=True, layout="constrained")[1] if ax is None else ax
-    if np.size(axes) != 2: raise InputError("plot_history draws on two axes: pass ax=(ax_loss, ax_validation)")
+    axes = ax
+    if ax is None: _, axes = plt.subplots(2, figsize=(6.5, 4.6), sharex=True, layout="constrained")
+    if np.size(axes) != 2:
+        raise InputError("plot_history draws on two axes: pass ax=(ax_loss, ax_validation)")
     numbers = {stage: i for i, stage in enumerate(table["stage"].unique(), start=1)}
     style = styles(list(table["system"].unique()))
     for row, (system, rows) in enumerate(table.groupby("system", sort=False)):
         running, spans = _running_epochs(rows)
-        _draw_curves(axes, system, rows.set_index(running).sort_index(), losses, metric, style[system])
+        rows = rows.set_index(running).sort_index()
+        _draw_curves(axes, system, rows, losses, metric, style[system])
         _draw_stages(axes, spans, numbers, style[system]["color"], row)
     _finish_history(axes, table[losses], metric, numbers)
     return tuple(axes)
 
-# %% ../nbs/10_plots.ipynb #ed244756
+# %% ../nbs/10_plots.ipynb #5fb2a083
 def _draw_curves(
-    axes,   # the two panels
-    system, # its name
-    rows,   # its history, indexed by running epoch
-    losses, # loss columns
-    metric, # validation column, or None
-    style,  # keyword arguments for `ax.plot`
+    axes,    # the two panels
+    system,  # its name
+    rows,    # its history, indexed by running epoch
+    losses,  # loss columns
+    metric,  # validation column, or None
+    style,   # keyword arguments for `ax.plot`
 ):
     "The losses of one system, and its validation score where there is one."
-    line = dict(style, marker="")
-    for name in losses:
-        values = rows[name].astype(float)
-        if values.notna().any():
-            axes[0].plot(values.index, values, label=f"{system} {name}" if len(losses) > 1 else system, **line)
-            line.update(linestyle=":", linewidth=1.2)
+    names = [c for c in losses if rows[c].notna().any()]
+    names = [c for c in names if c != "loss"] or names
+    for i, name in enumerate(names):
+        thin = {"linestyle": (":", "-.")[i % 2], "linewidth": 1.2} if i else {}
+        label = f"{system} {name}" if len(names) > 1 else system
+        axes[0].plot(rows.index, rows[name].astype(float), label=label,
+                     **(style | {"marker": ""} | thin))
     if metric and (scores := rows[metric].astype(float).dropna()).size:
         axes[1].plot(scores.index, scores, label=system, ms=4, **style)
 
-# %% ../nbs/10_plots.ipynb #caa5b1e9
+# %% ../nbs/10_plots.ipynb #ed8887b3
 def _finish_history(
-    axes,    # the two panels
-    losses,  # all loss values, a table
-    metric,  # validation column, or None
-    numbers, # stage → its number
+    axes,     # the two panels
+    losses,   # all loss values, a table
+    metric,   # validation column, or None
+    numbers,  # stage → its number
 ):
     "Scales, labels and legends of the two panels."
     values = losses.to_numpy(dtype=float)
@@ -202,53 +225,62 @@ def _finish_history(
     axes[0].set(ylabel="training loss")
     axes[0].legend(fontsize="small")
     explained = " · ".join(f"{i} {stage}" for stage, i in numbers.items())
-    axes[1].set(xlabel=f"epoch, counted through the stages\n({explained})", ylabel=f"validation {metric or 'score'}")
+    axes[1].set(xlabel=f"epoch, counted through the stages\n({explained})",
+                ylabel=f"validation {metric or 'score'}")
     if axes[1].lines and axes[1].get_legend_handles_labels()[0]: axes[1].legend(fontsize="small")
-    else: axes[1].text(0.5, 0.5, "not validated", color="grey", ha="center", transform=axes[1].transAxes)
+    else:
+        axes[1].text(0.5, 0.5, "not validated", color="grey", ha="center",
+                     transform=axes[1].transAxes)
 
-# %% ../nbs/10_plots.ipynb #ef477baa
+# %% ../nbs/10_plots.ipynb #ade700be
 def _scaled_spectrum(
     name,   # of the table
     table,  # item table, (N, d), see `as_table`
 )->tuple[np.ndarray, tuple]:  # λ divided by its mean, (d,); the shape (N, d)
-    "Covariance eigenvalues over their mean; InputError, with the table's name, when there is nothing to see."
+    "Covariance eigenvalues over their mean; InputError names a table with nothing to see."
     try: table = as_table(table)
     except InputError as e: raise InputError(f"table {name!r}: {e}") from e
     values = covariance_eigenvalues(table)
-    if values[0] == 0: raise InputError(f"table {name!r}: all {len(table)} items are the same point, so there is no spectrum")
+    if values[0] == 0:
+        raise InputError(f"table {name!r}: all {len(table)} items are the same point, "
+                         "so there is no spectrum")
     return values / values.mean(), table.shape
 
-# %% ../nbs/10_plots.ipynb #4df56f92
+# %% ../nbs/10_plots.ipynb #4ee3f064
 def _draw_noise(
-    ax,      # axes
-    n_items, # N
-    dim,     # d
+    ax,       # axes
+    n_items,  # N
+    dim,      # d
 ):
     "Where pure noise of this shape lies: grey band between its edges, grey curve inside."
     low, high = marchenko_pastur_edges(n_items, dim)
     low = low if dim < n_items else 1e-12  # fewer rows than dimensions: eigenvalues reach down to 0
-    ranks, curve = np.arange(1, dim + 1), np.maximum(marchenko_pastur_spectrum(n_items, dim), 1e-12)
+    ranks = np.arange(1, dim + 1)
+    curve = np.maximum(marchenko_pastur_spectrum(n_items, dim), 1e-12)
     ax.fill_between([0.5, dim + 0.5], low, high, color="grey", alpha=0.25, lw=0,
                     label=f"pure noise would lie here (N = {n_items:,}, d = {dim})")
     ax.plot(ranks, curve, label="… and follow this curve", linewidth=5, alpha=0.5, **STYLE["null"])
 
-# %% ../nbs/10_plots.ipynb #e42d5590
+# %% ../nbs/10_plots.ipynb #84ecb916
 def plot_spectrum(
     tables:dict,  # name → item table, (N, d), see `adrec.collapse.as_table`
-    ax=None,  # axes to draw on; None makes a figure
-):  # the axes
-    "Sorted λ/λ̄ of centred tables beside the noise of their own (N, d) (Marchenko & Pastur 1967); InputError names the table."
-    if not isinstance(tables, dict) or not tables: raise InputError("no tables to plot: pass {name: embeddings}")
+    ax=None,      # axes to draw on; None makes a figure
+):                # the axes
+    "Sorted λ/λ̄ of tables beside noise (Marchenko & Pastur 1967); InputError names a bad table."
+    if not isinstance(tables, dict) or not tables:
+        raise InputError("no tables to plot: pass {name: embeddings}")
     spectra = {name: _scaled_spectrum(name, table) for name, table in tables.items()}
     ax, style = _new_axes(ax, (6.5, 4)), styles(list(spectra))
-    for shape in dict.fromkeys(shape for _, shape in spectra.values()): _draw_noise(ax, *shape)
+    shapes = dict.fromkeys(shape for _, shape in spectra.values())
+    for shape in shapes: _draw_noise(ax, *shape)
     for i, (name, (values, (_, dim))) in enumerate(spectra.items()):
         every = max(1, dim // 12)
         ax.plot(np.arange(1, dim + 1), np.maximum(values, 1e-12), label=str(name), ms=5,
                 markevery=[0, *range(1 + i % every, dim, every)], **style[name])
     shown = np.concatenate([values[values > 1e-6] for values, _ in spectra.values()])
     ax.set(yscale="log", ylim=(min(0.1, shown.min() / 2), max(10, shown.max() * 2)),
-           xlabel="direction, from most to least variance", ylabel=r"variance / mean variance, $\lambda/\bar\lambda$")
+           xlabel="direction, from most to least variance",
+           ylabel=r"variance / mean variance, $\lambda/\bar\lambda$")
     ax.set_title("Spectrum of item vectors (centred, columns not scaled)", fontsize="medium")
     ax.legend(fontsize="small")
     return ax

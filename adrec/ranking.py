@@ -8,7 +8,7 @@ __all__ = ['TIES', 'BASELINES', 'TargetRanks', 'target_ranks', 'check_choice', '
            'system_device', 'rank_everyone', 'evaluate', 'training_pairs', 'CountingSystem', 'Popularity',
            'MarkovChain', 'nearest_items', 'ItemKNN', 'top_items', 'Interval', 'confidence_interval', 'seed_interval']
 
-# %% ../nbs/01_ranking.ipynb #8d22e377
+# %% ../nbs/01_ranking.ipynb #386f914e
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -20,27 +20,28 @@ from torch import nn
 
 from .data import InputError, evaluation_batches, nearest_hint
 
-# %% ../nbs/01_ranking.ipynb #68a0c543
+# %% ../nbs/01_ranking.ipynb #d2276419
 class TargetRanks(NamedTuple):
     "Where each user's answer stands among the candidates."
     better:np.ndarray # (users,) items scored strictly higher than the answer
     tied:np.ndarray   # (users,) other items with exactly the answer's score
 
-# %% ../nbs/01_ranking.ipynb #837d4884
+# %% ../nbs/01_ranking.ipynb #b2c261f7
 def target_ranks(
-    scores:torch.Tensor,  # (B, N or more), column j = item j+1; columns after N compete, and nothing else
+    scores:torch.Tensor,  # (B, N or more), column j = item j+1; columns after N only compete
     answers:torch.Tensor, # (B,) the true next items, 1..N
     seen:list|None=None,  # B arrays of item numbers that do not compete
 )->TargetRanks:
     "Count the items above each answer and the items level with it."
     column = (answers.to(scores.device) - 1)[:, None]
     own = scores.gather(1, column)
-    if seen is not None: scores = hide_items(scores, seen).scatter(1, column, own) # the answer always competes
+    if seen is not None:
+        scores = hide_items(scores, seen).scatter(1, column, own) # the answer always competes
     better = torch.count_nonzero(scores > own, dim=1)
     tied = torch.count_nonzero(scores == own, dim=1) - 1
     return TargetRanks(better.cpu().numpy(), tied.cpu().numpy())
 
-# %% ../nbs/01_ranking.ipynb #f10ac807
+# %% ../nbs/01_ranking.ipynb #5c228540
 def check_choice(
     what:str, # what is being chosen, for the message
     value,    # the choice made
@@ -48,9 +49,10 @@ def check_choice(
 ):
     "Raise `InputError`, with the nearest name, unless `value` is one of `choices`."
     if value not in choices:
-        raise InputError(f"unknown {what} {value!r}.{nearest_hint(value, choices)} There are {', '.join(choices)}")
+        raise InputError(f"unknown {what} {value!r}.{nearest_hint(value, choices)} "
+                         f"There are {', '.join(choices)}")
 
-# %% ../nbs/01_ranking.ipynb #d5286d97
+# %% ../nbs/01_ranking.ipynb #66a4e23a
 TIES = ("pessimistic", "expected", "optimistic")
 
 def gain_with_ties(
@@ -58,7 +60,7 @@ def gain_with_ties(
     ranks:TargetRanks,    # from `target_ranks`
     ties:str="expected",  # "pessimistic", "expected" or "optimistic"
 )->np.ndarray:            # (users,) float64
-    "What each user earns when the answer takes the worst, the average or the best of its tied places."
+    "What each user earns at the worst, the average or the best of the answer's tied places."
     check_choice("tie rule", ties, TIES)
     first, last = ranks.better, ranks.better + ranks.tied
     if ties == "optimistic": return gain(first).astype(float)
@@ -66,7 +68,7 @@ def gain_with_ties(
     running = np.concatenate([[0.0], np.cumsum(gain(np.arange(last.max() + 1)))])
     return (running[last + 1] - running[first]) / (ranks.tied + 1)
 
-# %% ../nbs/01_ranking.ipynb #3350fabf
+# %% ../nbs/01_ranking.ipynb #ac572f7b
 def hit_rate(ranks:TargetRanks, k:int, ties:str="expected")->np.ndarray: # (users,)
     "HR@k of every user: is the answer among the first `k`?"
     return gain_with_ties(lambda place: place < k, ranks, ties)
@@ -79,7 +81,7 @@ def mrr(ranks:TargetRanks, ties:str="expected")->np.ndarray: # (users,)
     "Reciprocal rank of every user, over the whole list; the mean over users is the MRR."
     return gain_with_ties(lambda place: 1 / (place + 1), ranks, ties)
 
-# %% ../nbs/01_ranking.ipynb #75513ede
+# %% ../nbs/01_ranking.ipynb #882fd1b1
 def average_metric(
     per_user:np.ndarray,     # (users,) in the order of the data set
     average:str="users",     # "users", or "batches" as in the authors' code
@@ -91,7 +93,7 @@ def average_metric(
     starts = range(0, len(per_user), users_per_batch)
     return float(np.mean([np.mean(per_user[s:s + users_per_batch]) for s in starts]))
 
-# %% ../nbs/01_ranking.ipynb #f5ba9455
+# %% ../nbs/01_ranking.ipynb #33478567
 @contextmanager
 def inference(system):
     "Evaluation mode and no gradients inside; afterwards every module is back in its own mode."
@@ -103,7 +105,7 @@ def inference(system):
     finally:
         for module, mode in zip(modules, modes): module.training = mode
 
-# %% ../nbs/01_ranking.ipynb #5bdac4b6
+# %% ../nbs/01_ranking.ipynb #6ac864ba
 def checked_scores(
     system,          # anything with `score(batch, generator)`
     batch,           # a `Batch`
@@ -114,14 +116,16 @@ def checked_scores(
     with inference(system): scores = system.score(batch, generator).detach()
     name, users = type(system).__name__, len(batch.history)
     if scores.ndim != 2 or len(scores) != users or scores.shape[1] < n_items:
-        raise InputError(f"{name}.score gave shape {tuple(scores.shape)}, want ({users}, {n_items}): a row per user, a column per item")
+        raise InputError(f"{name}.score gave shape {tuple(scores.shape)}, "
+                         f"want ({users}, {n_items}): a row per user, a column per item")
     if not (finite := torch.isfinite(scores)).all():
         row, column = (~finite).nonzero()[0].tolist()
-        raise InputError(f"{name}.score gave {scores[row, column].item()} to item {column + 1} for user row {int(batch.users[row])}; "
+        raise InputError(f"{name}.score gave {scores[row, column].item()} to item {column + 1} "
+                         f"for user row {int(batch.users[row])}; "
                          "scores must be finite (has training diverged?)")
     return scores
 
-# %% ../nbs/01_ranking.ipynb #96c3d5d3
+# %% ../nbs/01_ranking.ipynb #e1b96b46
 def hide_items(
     scores:torch.Tensor, # (B, N or more), column j = item j+1
     seen:list,           # B arrays of item numbers; zeros are padding
@@ -134,7 +138,7 @@ def hide_items(
     scores[torch.from_numpy(rows), torch.from_numpy(np.concatenate(columns))] = -torch.inf
     return scores
 
-# %% ../nbs/01_ranking.ipynb #3d15d102
+# %% ../nbs/01_ranking.ipynb #8e5f29ca
 @dataclass(frozen=True)
 class Evaluation:
     "What `evaluate` found: the averages, and every user's own value behind them."
@@ -155,17 +159,18 @@ class Evaluation:
         return {**self.metrics, "users": self.users, "split": self.split, "ties": self.ties,
                 "filter_seen": self.filter_seen, "average": self.average}
 
-# %% ../nbs/01_ranking.ipynb #fdc1470b
+# %% ../nbs/01_ranking.ipynb #55cebdb7
 def all_metrics(ranks:TargetRanks, ks, ties:str)->dict: # name -> (users,)
     "HR@k and NDCG@k for every k, and the reciprocal rank, per user."
     measures = ("HR", hit_rate), ("NDCG", ndcg)
-    return {f"{name}@{k}": f(ranks, k, ties) for k in ks for name, f in measures} | {"MRR": mrr(ranks, ties)}
+    values = {f"{name}@{k}": measure(ranks, k, ties) for k in ks for name, measure in measures}
+    return values | {"MRR": mrr(ranks, ties)}
 
 def seen_items(data, rows, split:str)->list: # one array of item numbers per row
     "Everything that each user had met before the answer of `split`, however long ago."
     return [data.sequence(int(row))[:-1 if split == "test" else -2] for row in rows]
 
-# %% ../nbs/01_ranking.ipynb #f1171bad
+# %% ../nbs/01_ranking.ipynb #5cada46c
 def system_device(system)->torch.device:
     "Where the system's parameters are; the CPU if it has none."
     parameters = system.parameters() if isinstance(system, nn.Module) else iter(())
@@ -173,7 +178,7 @@ def system_device(system)->torch.device:
 
 def rank_everyone(
     system, data, split, filter_seen, users_per_batch, max_length, seed, device, # as in `evaluate`
-)->tuple:                                            # (users,) rows, ascending, and their `TargetRanks`
+)->tuple: # (users,) rows, ascending, and their `TargetRanks`
     "The place of every user's answer, a batch of users at a time."
     device = system_device(system) if device is None else device
     generator = torch.Generator(device).manual_seed(seed)
@@ -186,7 +191,7 @@ def rank_everyone(
     order = np.argsort(rows)
     return rows[order], TargetRanks(better[order], tied[order])
 
-# %% ../nbs/01_ranking.ipynb #940907c1
+# %% ../nbs/01_ranking.ipynb #8a6a37f9
 def evaluate(
     system,                  # anything with `score(batch, generator)`
     data,                    # `SequenceData`
@@ -200,17 +205,19 @@ def evaluate(
     seed:int=0,              # of the system's randomness
     device=None,             # default: where the system's parameters are
 )->Evaluation:
-    "Rank all items for every user and average what the answers earn; `InputError` if that cannot be done."
+    "Rank all items for every user and average what the answers earn; `InputError` if impossible."
     check_choice("tie rule", ties, TIES)
     check_choice("average", average, ("users", "batches"))
     if bad := [k for k in ks if not 1 <= k <= data.n_items]:
-        raise InputError(f"k = {bad[0]} is impossible: {data.name} has {data.n_items} items, so k goes from 1 to {data.n_items}")
-    rows, ranks = rank_everyone(system, data, split, filter_seen, users_per_batch, max_length, seed, device)
+        raise InputError(f"k = {bad[0]} is impossible: {data.name} has {data.n_items} items, "
+                         f"so k goes from 1 to {data.n_items}")
+    rows, ranks = rank_everyone(system, data, split, filter_seen, users_per_batch,
+                                max_length, seed, device)
     per_user = all_metrics(ranks, ks, ties)
     metrics = {name: average_metric(values, average) for name, values in per_user.items()}
     return Evaluation(metrics, per_user, ranks, rows, split, ties, filter_seen, average)
 
-# %% ../nbs/01_ranking.ipynb #36d06a66
+# %% ../nbs/01_ranking.ipynb #19fdeb91
 def training_pairs(data)->tuple: # (n,) user rows and (n,) item numbers, in time order within a user
     "All interactions but the last two of each user, which are the validation and test answers."
     rows = np.repeat(np.arange(data.n_users), np.diff(data.offsets))
@@ -221,7 +228,7 @@ class CountingSystem:
     "A system that counts instead of learning: `fit(data)`, then `score(batch)`."
     def item_embeddings(self): return None
 
-# %% ../nbs/01_ranking.ipynb #ca0aa221
+# %% ../nbs/01_ranking.ipynb #938d66a7
 class Popularity(CountingSystem):
     "Recommend what everybody takes: an item's score is its number of training interactions."
     def fit(self, data):
@@ -231,14 +238,15 @@ class Popularity(CountingSystem):
     def score(self, batch, generator=None): # (B, N)
         return torch.from_numpy(self.counts).double().expand(len(batch.history), -1)
 
-# %% ../nbs/01_ranking.ipynb #69fdd3e3
+# %% ../nbs/01_ranking.ipynb #590c7efc
 class MarkovChain(CountingSystem):
-    "Recommend what tends to follow the last item: first-order transitions, ties ordered by popularity."
+    "Recommend what tends to follow the last item: first-order transitions, ties by popularity."
     def fit(self, data):
         users, items = training_pairs(data)
         same = users[1:] == users[:-1]
         pairs = items[:-1][same], items[1:][same] - 1
-        self.counts = sparse.csr_array((np.ones(same.sum()), pairs), shape=(data.n_items + 1, data.n_items))
+        shape = data.n_items + 1, data.n_items
+        self.counts = sparse.csr_array((np.ones(same.sum()), pairs), shape=shape)
         self.popularity = np.bincount(items - 1, minlength=data.n_items) / max(len(items), 1)
         return self
 
@@ -248,14 +256,14 @@ class MarkovChain(CountingSystem):
         counts = self.counts[last].toarray() + self.popularity
         return torch.from_numpy(counts / counts.sum(1, keepdims=True))
 
-# %% ../nbs/01_ranking.ipynb #ff2853ca
+# %% ../nbs/01_ranking.ipynb #04901265
 def nearest_items(
     members:sparse.csc_array, # (users, N) of zeros and ones: who took what
     k:int,                    # neighbours to keep
     shrink:float=0.0,         # added to the denominator: distrusts small overlaps
     items_per_chunk:int=512,  # rows of the similarity matrix held at a time
 )->sparse.csr_array:          # (N, N), row i: the k items most similar to i
-    "Cosines between the columns of `members`, the `k` largest of each row; equal ones by item number."
+    "Cosines between the columns of `members`, the `k` largest per row; equal ones by item number."
     norms = np.sqrt(members.sum(0))
     rows, columns, values = [], [], []
     for start in range(0, members.shape[1], items_per_chunk):
@@ -266,22 +274,26 @@ def nearest_items(
             similar = together.data[part] / (norms[row] * norms[other] + shrink)
             similar[other == row] = -1 # an item is not its own neighbour
             best = np.lexsort((other, -similar))[:min(k, len(other) - 1)] if len(other) else []
-            rows.append(np.full(len(best), row)); columns.append(other[best]); values.append(similar[best])
+            rows.append(np.full(len(best), row))
+            columns.append(other[best])
+            values.append(similar[best])
     entries = np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))
     return sparse.csr_array(entries, shape=(members.shape[1],) * 2)
 
-# %% ../nbs/01_ranking.ipynb #5f33c349
+# %% ../nbs/01_ranking.ipynb #e9375346
 class ItemKNN(CountingSystem):
     "Recommend what resembles the history: sums of item-item cosines (Deshpande & Karypis 2004)."
     def __init__(self,
         k:int=100,             # neighbours of each item
         shrink:float=10.0):    # distrust of small overlaps
-        if k < 1 or shrink < 0: raise InputError(f"ItemKNN needs k >= 1 and shrink >= 0, got k={k} and shrink={shrink}")
+        if k < 1 or shrink < 0:
+            raise InputError(f"ItemKNN needs k >= 1 and shrink >= 0, got k={k} and shrink={shrink}")
         self.k, self.shrink = k, shrink
 
     def fit(self, data):
         users, items = training_pairs(data)
-        members = sparse.csc_array((np.ones(len(items)), (users, items - 1)), shape=(data.n_users, data.n_items))
+        shape = data.n_users, data.n_items
+        members = sparse.csc_array((np.ones(len(items)), (users, items - 1)), shape=shape)
         members.data[:] = 1 # taken twice is still taken
         self.neighbours = nearest_items(members, self.k, self.shrink)
         return self
@@ -289,13 +301,14 @@ class ItemKNN(CountingSystem):
     def score(self, batch, generator=None): # (B, N)
         history = batch.history.cpu().numpy()
         row, place = np.nonzero(history)
-        taken = sparse.csr_array((np.ones(len(row)), (row, history[row, place] - 1)), shape=(len(history), self.neighbours.shape[0]))
+        entries = np.ones(len(row)), (row, history[row, place] - 1)
+        taken = sparse.csr_array(entries, shape=(len(history), self.neighbours.shape[0]))
         return torch.from_numpy((taken @ self.neighbours).toarray())
 
-# %% ../nbs/01_ranking.ipynb #72958926
+# %% ../nbs/01_ranking.ipynb #735aced7
 BASELINES = {"popularity": Popularity, "markov": MarkovChain, "itemknn": ItemKNN}
 
-# %% ../nbs/01_ranking.ipynb #55d23166
+# %% ../nbs/01_ranking.ipynb #791bd384
 def top_items(
     system,                # anything with `score(batch, generator)`
     batch,                 # histories, a `Batch`
@@ -305,17 +318,21 @@ def top_items(
     generator=None,        # source of the system's randomness
     seen:list|None=None,   # B arrays: complete histories, where the batch holds only their ends
 )->tuple:                  # scores (B, k) and item numbers (B, k), best first
-    "The `k` best items of every user, equal scores by item number; `InputError` if there are not enough items."
-    if not 1 <= k <= n_items: raise InputError(f"k = {k} is impossible: the catalogue has {n_items} items, so k goes from 1 to {n_items}")
-    scores = checked_scores(system, batch.to(system_device(system)), n_items, generator)[:, :n_items]
+    "The `k` best items of every user, equal scores by item number; `InputError` if too few items."
+    if not 1 <= k <= n_items:
+        raise InputError(f"k = {k} is impossible: the catalogue has {n_items} items, "
+                         f"so k goes from 1 to {n_items}")
+    scores = checked_scores(system, batch.to(system_device(system)), n_items, generator)
+    scores = scores[:, :n_items]
     if filter_seen:
         scores = hide_items(scores, batch.history.tolist() if seen is None else seen)
         if (left := int(torch.isfinite(scores).sum(1).min())) < k:
-            raise InputError(f"k = {k} is too many: of {n_items} items, a user has only {left} left that are not in the history")
+            raise InputError(f"k = {k} is too many: of {n_items} items, "
+                             f"a user has only {left} left that are not in the history")
     best, columns = scores.sort(dim=1, descending=True, stable=True)
     return best[:, :k], columns[:, :k] + 1
 
-# %% ../nbs/01_ranking.ipynb #4f27cf64
+# %% ../nbs/01_ranking.ipynb #39db4a15
 class Interval(NamedTuple):
     "A mean, its standard error and the ends of its confidence interval."
     mean:float
@@ -329,28 +346,35 @@ def confidence_interval(
 )->Interval:
     "Normal interval for the mean over users; `InputError` for fewer than two users."
     values = np.asarray(per_user, dtype=float)
-    if values.ndim != 1 or len(values) < 2: raise InputError(f"an interval needs one array with at least two users, got shape {values.shape}")
-    error = values.std(ddof=1) / np.sqrt(len(values))
+    if values.ndim != 1 or len(values) < 2:
+        raise InputError("an interval needs one array with at least two users, "
+                         f"got shape {values.shape}")
+    mean, error = values.mean(), values.std(ddof=1) / np.sqrt(len(values))
     reach = stats.norm.ppf((1 + level) / 2) * error
-    return Interval(*map(float, (values.mean(), error, values.mean() - reach, values.mean() + reach)))
+    return Interval(*map(float, (mean, error, mean - reach, mean + reach)))
 
-# %% ../nbs/01_ranking.ipynb #66680b8f
+# %% ../nbs/01_ranking.ipynb #564bee62
 def seed_interval(
     runs:np.ndarray,  # (seeds, users) one metric, the same users in the same order in every run
     level:float=0.95, # coverage
 )->Interval:
-    "Interval for the mean over seeds and users: two-way random effects with Satterthwaite's (1946) degrees of freedom."
+    "Interval for the mean over seeds and users: two-way random effects, Satterthwaite's (1946) t."
     runs = np.asarray(runs, dtype=float)
     if runs.ndim != 2 or min(runs.shape) < 2:
-        raise InputError(f"an interval over seeds needs an array (seeds, users) with at least two of each, got shape {runs.shape}; "
+        raise InputError("an interval over seeds needs an array (seeds, users) with at least two "
+                         f"of each, got shape {runs.shape}; "
                          "for a single run use confidence_interval")
     seeds, users = runs.shape
     mean, by_seed, by_user = runs.mean(), runs.mean(1), runs.mean(0)
     rest = runs - by_seed[:, None] - by_user + mean
     freedom = np.array([users - 1, seeds - 1, (seeds - 1) * (users - 1)])
-    squares = np.array([seeds * by_user.var(ddof=1), users * by_seed.var(ddof=1), (rest ** 2).sum() / freedom[2]])
+    squares = np.array([seeds * by_user.var(ddof=1), users * by_seed.var(ddof=1),
+                        (rest ** 2).sum() / freedom[2]])
     signs = np.array([1, 1, -1]) if squares[1] > squares[2] else np.array([1, 0, 0])
     total = (signs * squares).sum()                   # seeds * users times the variance of the mean
     error = np.sqrt(total / (seeds * users))
-    t = stats.t.ppf((1 + level) / 2, total ** 2 / (np.abs(signs) * squares ** 2 / freedom).sum()) if total > 0 else 0
+    t = 0
+    if total > 0:
+        spread = (np.abs(signs) * squares ** 2 / freedom).sum()
+        t = stats.t.ppf((1 + level) / 2, total ** 2 / spread)
     return Interval(*map(float, (mean, error, mean - t * error, mean + t * error)))

@@ -5,26 +5,27 @@
 # %% auto #0
 __all__ = ['SequentialRecommender', 'positions_from_end', 'full_cross_entropy', 'SASRec', 'last_real']
 
-# %% ../nbs/05_sasrec.ipynb #8d0d1858
+# %% ../nbs/05_sasrec.ipynb #07c495d7
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from .backbone import Encoder, sink_bias
 
-# %% ../nbs/05_sasrec.ipynb #79f2cb11
+# %% ../nbs/05_sasrec.ipynb #6f437930
 class SequentialRecommender(nn.Module):
-    "An item table with the surface that every trainable system shares; subclasses say how to `represent` a history."
+    "An item table with the surface that trainable systems share; subclasses say how to `represent`."
     def __init__(self,
         n_items:int,                # items are numbered 1…n_items
         dim:int=128,                # width D of an item vector
-        padding_class:bool=False,   # authors' option: id 0 competes with the items in the softmax and in the ranking
-        attention_sink:bool=False,  # authors' option: one token stands for their visible left padding (`sink_bias`)
+        padding_class:bool=False,   # authors' option: id 0 competes in the softmax and in the ranking
+        attention_sink:bool=False,  # authors' option: one token stands for their visible left padding
         max_length:int=50,          # longest history, and the authors' padded window
     ):
         super().__init__()
         self.item_embedding = nn.Embedding(n_items + 1, dim, padding_idx=0)
-        self.padding_class, self.attention_sink, self.max_length = padding_class, attention_sink, max_length
+        self.padding_class, self.attention_sink = padding_class, attention_sink
+        self.max_length = max_length
 
     def item_embeddings(self):  # (N, D)
         "The item table without the padding row."
@@ -36,20 +37,21 @@ class SequentialRecommender(nn.Module):
     ):                   # (B, N); with the padding class (B, N + 1), its score last
         "Scores of all items: the representation of each history against every row of the table."
         r = self.represent(batch, generator)
-        scores = r @ self.item_embeddings().T
-        return torch.cat([scores, r @ self.item_embedding.weight[:1].T], dim=1) if self.padding_class else scores
+        table = self.item_embedding.weight
+        if self.padding_class: return r @ table.roll(-1, dims=0).T     # row 0 goes to the end
+        return r @ table[1:].T
 
-# %% ../nbs/05_sasrec.ipynb #0a4509df
+# %% ../nbs/05_sasrec.ipynb #90f123aa
 def positions_from_end(
     lengths,     # real tokens per user, (B,)
     length:int,  # tokens in this batch, padding included
     window:int,  # largest number of positions L
 ):               # (B, length) position numbers; the last real token has L - 1
-    "Position numbers that count from the most recent item; those of padding tokens are cut to L - 1."
+    "Position numbers that count from the most recent item; those of padding are cut to L - 1."
     steps = torch.arange(length, device=lengths.device)
     return (window - lengths[:, None] + steps).clamp(max=window - 1)
 
-# %% ../nbs/05_sasrec.ipynb #22c16275
+# %% ../nbs/05_sasrec.ipynb #9c75aa38
 def full_cross_entropy(
     vectors,             # predictions at all positions, (B, L, D)
     batch,               # with targets, (B, L)
@@ -58,12 +60,12 @@ def full_cross_entropy(
 ):                       # (sum over real tokens, number of real tokens)
     "Cross-entropy of every real position against all items."
     first = 0 if padding_class else 1
-    loss = F.linear_cross_entropy(vectors[batch.mask], table[first:], batch.target[batch.mask] - first, reduction="sum")
-    return loss, batch.mask.sum()
+    real, target = vectors[batch.mask], batch.target[batch.mask] - first
+    return F.linear_cross_entropy(real, table[first:], target, reduction="sum"), batch.mask.sum()
 
-# %% ../nbs/05_sasrec.ipynb #6325c400
+# %% ../nbs/05_sasrec.ipynb #ac034090
 class SASRec(SequentialRecommender):
-    "Self-attentive sequential recommendation (Kang & McAuley 2018) with full cross-entropy; without positions it is ADRec's stage 1."
+    "SASRec (Kang & McAuley 2018) with full cross-entropy; without positions it is ADRec's stage 1."
     def __init__(self,
         n_items:int,                 # items are numbered 1…n_items
         dim:int=128,                 # width D
@@ -75,7 +77,9 @@ class SASRec(SequentialRecommender):
         **options,                   # `padding_class`, `attention_sink`, `max_length`
     ):
         super().__init__(n_items, dim, **options)
-        if positions and self.attention_sink: raise ValueError("attention_sink needs positions=False: with positions the padding tokens differ, and one sink cannot stand for them")
+        if positions and self.attention_sink:
+            raise ValueError("attention_sink needs positions=False: with positions every padding token "
+                             "is different, and one sink cannot stand for them")
         self.position_embedding = nn.Embedding(self.max_length, dim) if positions else None
         self.input_norm, self.input_dropout = nn.LayerNorm(dim), nn.Dropout(embedding_dropout)
         self.encoder = Encoder(dim, blocks, heads, dropout)
@@ -86,25 +90,27 @@ class SASRec(SequentialRecommender):
         "Weights from N(0, 0.1²), biases 0, the padding row 0."
         if isinstance(module, (nn.Linear, nn.Embedding)): nn.init.normal_(module.weight, std=0.1)
         if isinstance(module, nn.Linear): nn.init.zeros_(module.bias)
-        if isinstance(module, nn.Embedding) and module.padding_idx is not None: nn.init.zeros_(module.weight.data[module.padding_idx])
+        if isinstance(module, SASRec): nn.init.zeros_(module.item_embedding.weight.data[0])
 
     def forward(self, batch):  # histories, (B, L) → one vector per position, (B, L, D)
         history, sink = batch.history, int(self.attention_sink)
         length = history.shape[1]
         x = self.item_embedding(F.pad(history, (sink, 0)))
-        if self.position_embedding is not None: x = x + self.position_embedding(positions_from_end(batch.lengths, length, self.max_length))
+        if self.position_embedding is not None:
+            x = x + self.position_embedding(positions_from_end(batch.lengths, length, self.max_length))
         bias = sink_bias(batch.lengths, length, self.max_length) if sink else None
         return self.encoder(self.input_dropout(self.input_norm(x)), bias)[:, sink:]
 
     def losses(self, batch, generator=None):  # → {"cross_entropy": (sum, count)}
         "The cross-entropy of every real position; `generator` is not needed."
-        return {"cross_entropy": full_cross_entropy(self(batch), batch, self.item_embedding.weight, self.padding_class)}
+        table = self.item_embedding.weight
+        return {"cross_entropy": full_cross_entropy(self(batch), batch, table, self.padding_class)}
 
     def represent(self, batch, generator=None):  # → (B, D)
         "The context at each history's last real item."
         return last_real(self(batch), batch.lengths)
 
-# %% ../nbs/05_sasrec.ipynb #8e6f1c3d
+# %% ../nbs/05_sasrec.ipynb #68104c7f
 def last_real(
     x,        # one vector per position, (B, L, D)
     lengths,  # real tokens per user, (B,)

@@ -23,7 +23,8 @@ def check_betas(
     bad = ~((betas > 0) & (betas <= 1))
     if bad.any():
         t = int(bad.argmax())
-        raise ValueError(f"beta at step {t} of {len(betas)} is {betas[t]:.4g}, but every beta must lie in (0, 1]")
+        raise ValueError(f"beta at step {t} of {len(betas)} is {betas[t]:.4g}, "
+                         "but every beta must lie in (0, 1]")
     return betas
 
 # %% ../nbs/02_schedule.ipynb #7de8f2d9
@@ -53,7 +54,7 @@ def linear(
 def trunc_lin(
     steps:int,  # T
 )->np.ndarray:  # β, (T,)
-    "`linear` lifted by 0.01; where its last β would exceed 1, it ends at 1000/T·0.001+0.01. ADRec's default."
+    "`linear` lifted by 0.01; ends at 1000/T·0.001+0.01 if β would exceed 1. ADRec's default."
     scale = 1000 / steps
     end = scale * 0.02 + 0.01
     if end > 1: end = scale * 0.001 + 0.01
@@ -63,7 +64,7 @@ def trunc_lin(
 def pw_lin(
     steps:int,  # T, more than 10
 )->np.ndarray:  # β, (T,)
-    "Ten falling values from s·1e-4+0.01 to s·1e-4, then T−10 rising to s·0.02, s = 1000/T; T ≤ 10 is a ValueError."
+    "Ten β fall from s·1e-4+0.01 to s·1e-4, T−10 rise to s·0.02, s=1000/T; ValueError if T ≤ 10."
     if steps <= 10: raise ValueError(f"pw_lin needs more than 10 steps, got {steps}")
     scale = 1000 / steps
     falling = np.linspace(scale * 0.0001 + 0.01, scale * 0.0001, 10)
@@ -71,11 +72,11 @@ def pw_lin(
 
 # %% ../nbs/02_schedule.ipynb #2aa02125
 def betas_from_curve(
-    curve,      # ᾱ as a function of u, the share of the steps done, array to array
-    steps:int,  # T
+    curve,                # ᾱ as a function of u, the share of the steps done, array to array
+    steps:int,            # T
     largest:float=0.999,  # no β above this
-)->np.ndarray:  # β, (T,)
-    "Step sizes that follow a chosen ᾱ(u): β_t = 1 − ᾱ((t+1)/T) / ᾱ(t/T), at most `largest` (Nichol & Dhariwal 2021)."
+)->np.ndarray:            # β, (T,)
+    "β_t = 1 − ᾱ((t+1)/T) / ᾱ(t/T) for a chosen ᾱ(u), at most `largest` (Nichol & Dhariwal 2021)."
     alpha_bar = curve(np.arange(steps + 1) / steps)
     return np.minimum(1 - alpha_bar[1:] / alpha_bar[:-1], largest)
 
@@ -113,10 +114,10 @@ SCHEDULES = {f.__name__: f for f in (trunc_lin, linear, cosine, sqrt, trunc_cos,
 
 # %% ../nbs/02_schedule.ipynb #b2a33895
 def noise_schedule(
-    name:str,   # a key of `SCHEDULES`
+    name:str,   # a key of `SCHEDULES`; for an unknown one the nearest is suggested
     steps:int,  # T, at least 1
 )->np.ndarray:  # β, float64, (T,)
-    "The β of a schedule by name; ValueError for an unknown name (the nearest is suggested) or a bad number of steps."
+    "The β of a schedule by name; ValueError for an unknown name or a bad number of steps."
     if name not in SCHEDULES:
         near = difflib.get_close_matches(name, SCHEDULES, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""

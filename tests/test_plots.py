@@ -105,7 +105,7 @@ def test_no_schedules(empty):
 def test_stages_run_on_and_are_separated():
     ax_loss, ax_validation = plot_history(history())
     drawn = lines(ax_loss)
-    assert list(drawn) == ["sasrec ce", "adrec ce", "adrec mse"]
+    assert list(drawn) == ["sasrec", "adrec ce", "adrec mse"]
     assert list(drawn["adrec ce"].get_xdata()) == [1, 2, 3, 4, 5, 6]  # the second stage's epochs began at 2
     for ax in (ax_loss, ax_validation):
         verticals = [line.get_xdata()[0] for line in ax.get_lines() if len(set(line.get_xdata())) == 1 and len(line.get_xdata()) == 2]
@@ -129,6 +129,12 @@ def test_one_loss_needs_no_name_and_no_validation_is_said():
     rows = [dict(system="adrec", stage="s", epoch=e, loss=1.0 - e / 10, seconds=3.0) for e in range(4)]
     ax_loss, ax_validation = plot_history(rows)
     assert legend(ax_loss) == ["adrec"] and [t.get_text() for t in ax_validation.texts] == ["not validated"]
+
+
+def test_parts_are_drawn_and_their_combination_is_not():
+    rows = [dict(system="sasrec", stage="s", epoch=0, step=9, learning_rate=1e-3, cross_entropy=2.0, loss=2.0),
+            dict(system="adrec", stage="s", epoch=0, step=9, learning_rate=1e-3, cross_entropy=2.0, mse=1.0, loss=1.5)]
+    assert list(lines(plot_history(rows)[0])) == ["sasrec", "adrec cross_entropy", "adrec mse"]
 
 
 def test_log_axis_only_for_wide_losses():

@@ -215,7 +215,8 @@ def test_item_neighbours_match_sklearn(synthetic, k, shrink):
         best = np.argsort(-row.round(12), kind="stable")[:k]
         kept[i, best] = row[best]
     system = ItemKNN(k, shrink).fit(synthetic)
-    np.testing.assert_allclose(np.sort(system.neighbours.toarray()), np.sort(kept), atol=1e-12) # which of equal neighbours stays may differ by rounding
+    # rounding may decide which of equal neighbours stays, so compare the sorted rows
+    np.testing.assert_allclose(np.sort(system.neighbours.toarray()), np.sort(kept), atol=1e-12)
     histories = [[1, 2, 3], [60]]
     want = [sum(system.neighbours.toarray()[i - 1] for i in h) for h in histories]
     np.testing.assert_allclose(system.score(history_batch(histories)), want, atol=1e-12)

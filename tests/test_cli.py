@@ -1,0 +1,474 @@
+"The `adrec` command: what it prints, what it writes, and how it complains."
+import contextlib, json, os, re, shlex, shutil, signal, subprocess, sys, time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from adrec import cli
+from adrec.cli import main
+
+BABY = Path(os.environ.get("ADREC_TEST_DATA", "nowhere"))/"baby.csv.gz"
+needs_baby = pytest.mark.skipif(not BABY.exists(), reason="set ADREC_TEST_DATA to a folder with baby.csv.gz")
+METRICS = ["HR@5", "NDCG@5", "HR@10", "NDCG@10", "HR@20", "NDCG@20", "MRR"]
+SMALL = "--data synthetic --dim 16 --no-progress"
+FILES = {"config.json", "history.jsonl", "items.csv", "metrics.json", "model.safetensors"}
+
+
+class Done(NamedTuple):
+    code:int
+    out:str
+    err:str
+    def json(self): return json.loads(self.out)
+
+
+@pytest.fixture
+def adrec(tmp_path, monkeypatch, capsys):
+    "Run one line in an empty folder; the quick way, in this process."
+    monkeypatch.chdir(tmp_path)
+    def run(line) -> Done:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end: main(shlex.split(line))
+        return Done(end.value.code, *capsys.readouterr())
+    return run
+
+
+def process(line, cwd, **options) -> Done:
+    "Run one line as a process of its own."
+    done = subprocess.run([sys.executable, "-m", "adrec.cli", *shlex.split(line)], cwd=cwd, capture_output=True, text=True, **options)
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def train_here(line, folder):
+    with contextlib.chdir(folder), pytest.raises(SystemExit) as end: main(shlex.split(line))
+    assert end.value.code == 0
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    "A folder with two finished runs; tests copy from it what they want to spoil."
+    folder = tmp_path_factory.mktemp("made")
+    train_here(f"train {SMALL} --model adrec --steps 8 --out adrec --epochs 7", folder)
+    train_here(f"train {SMALL} --model sasrec --out sasrec --epochs 7", folder)
+    return folder
+
+
+def log(users=40, items=25, length=6, **more) -> pd.DataFrame:
+    "A small log that is all right; every user takes neighbouring items."
+    rows = [(f"u{u}", f"i{(u + j) % items}", j) for u in range(users) for j in range(length)]
+    return pd.DataFrame(rows, columns=["user_id", "item_id", "timestamp"]).assign(**more)
+
+
+# ---- help
+
+def test_help_comes_without_heavy_imports(tmp_path):
+    code = "import sys, adrec.cli; sys.exit(bool({'torch', 'numpy', 'pandas', 'matplotlib', 'scipy'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0, "adrec.cli imports something heavy at its top"
+    assert "Examples:" in process("--help", tmp_path).out
+
+
+@pytest.mark.parametrize("command, options", [
+    ("data", ["--json", "--min-rating", "--k-core", "--user-column"]),
+    ("train", ["--data", "--model", "--out", "--seed", "--epochs", "--device", "--precision", "--pretrained", "--resume", "--attention-sink", "--padding-class", "--warm-up-decay", "--any-metric", "--pcgrad"]),
+    ("evaluate", ["--split", "--ties", "--filter-seen", "--json"]),
+    ("recommend", ["--user", "--history", "-k", "--json"]),
+    ("export", ["-o"]),
+    ("demo", ["--out", "--epochs"]),
+])
+def test_every_command_explains_itself(adrec, command, options):
+    done = adrec(f"{command} --help")
+    assert done.code == 0 and "Examples:" in done.out and all(option in done.out for option in options)
+    for line in re.findall(r"^ +(adrec .*)$", done.out, re.M): # an example that cannot be parsed is worse than none
+        words = shlex.split(line)[1:]
+        with contextlib.suppress(SystemExit): assert cli.app(words + ["--help"], prog_name="adrec", standalone_mode=False) == 0, line
+
+
+def test_version(adrec, root):
+    version = re.search(r"^version = (.*)$", (root/"settings.ini").read_text(), re.M)[1]
+    assert adrec("--version") == Done(0, f"adrec {version}\n", "")
+
+
+def test_alone_it_prints_its_help(adrec):
+    done = adrec("")
+    assert done.code == 0 and done.out == adrec("--help").out and all(name in done.out for name in ("data", "train", "evaluate", "recommend", "export", "demo"))
+
+
+# ---- data
+
+def test_data_describes_ml_100k(adrec):
+    found = adrec("data ml-100k --json").json()
+    assert list(found) == ["name", "users", "items", "interactions", "mean_length", "source"]
+    assert [found[key] for key in list(found)[:5]] == ["ml-100k", 938, 1008, 54413, 58.01]
+    text = adrec("data ml-100k").out
+    assert all(part in text for part in ("938", "1,008", "54,413", "ratings from 4 up, 5-core", "GroupLens"))
+
+
+@needs_baby
+def test_data_describes_a_file(adrec):
+    found = adrec(f"data {BABY} --json").json()
+    assert [found[key] for key in ("users", "items", "interactions")] == [11761, 4731, 92823]
+
+
+def test_data_lists_what_is_built_in(adrec):
+    assert {"ml-100k", "synthetic"} <= {entry["name"] for entry in adrec("data --json").json()}
+    assert "ml-100k" in adrec("data").out
+
+
+@pytest.mark.parametrize("name", ["log.csv", "log.csv.gz", "log.tsv", "log.parquet"])
+def test_data_reads_files_with_other_columns(adrec, name):
+    table = log(rating=5).rename(columns={"user_id": "who", "item_id": "what", "timestamp": "when", "rating": "stars"})
+    if "parquet" in name: table.to_parquet(name)
+    else: table.to_csv(name, index=False, sep="\t" if "tsv" in name else ",")
+    found = adrec(f"data {name} --user-column who --item-column what --time-column when --rating-column stars --json").json()
+    assert (found["users"], found["items"], found["interactions"]) == (40, 25, 240)
+
+
+def test_data_filters_as_told(adrec):
+    assert adrec("data ml-100k --min-rating 0 --k-core 0 --json").json()["interactions"] == 100_000
+    assert adrec("data ml-100k --min-rating 5 --k-core 10 --json").json()["interactions"] < 54413
+
+
+# ---- evaluate
+
+@pytest.mark.parametrize("ties, hit_rate, ndcg", [("pessimistic", 9.28, 3.48), ("optimistic", 10.34, 3.73)])
+def test_popularity_on_ml_100k(adrec, ties, hit_rate, ndcg):
+    found = adrec(f"evaluate popularity --data ml-100k --ties {ties} --json").json()
+    assert [round(100 * found[name], 2) for name in ("HR@20", "NDCG@20")] == [hit_rate, ndcg]
+    assert (found["users"], found["split"], found["ties"], found["filter_seen"]) == (938, "test", ties, False)
+    assert [name for name in found if "@" in name or name == "MRR"] == METRICS
+
+
+@needs_baby
+def test_popularity_on_baby(adrec):
+    found = adrec(f"evaluate popularity --data {BABY} --json").json()
+    assert [round(100 * found[name], 2) for name in ("HR@20", "NDCG@20")] == [2.90, 1.07]
+
+
+def test_evaluate_says_how_it_measured(adrec):
+    said = adrec("evaluate popularity --data ml-100k").out
+    assert all(part in said for part in ("ml-100k", "test split", "938 users", "all 1,008 items", "expected", "not filtered", *METRICS))
+    assert 9.28 <= float(said.splitlines()[-1].split()[5]) <= 10.34
+    other = adrec("evaluate popularity --data ml-100k --filter-seen --split validation --ties optimistic").out
+    assert all(part in other for part in ("validation split", "optimistic", "seen items filtered out")) and other != said
+
+
+@pytest.mark.parametrize("name", ["popularity", "markov", "itemknn"])
+def test_all_simple_systems_can_be_named(adrec, name): assert adrec(f"evaluate {name} --data synthetic --json").json()["users"] == 300
+
+
+@pytest.mark.parametrize("name", ["adrec", "sasrec"])
+def test_evaluating_a_run_gives_its_own_numbers_again(adrec, made, name):
+    stored = json.loads((made/name/"metrics.json").read_text())
+    for split in ("validation", "test"):
+        found = adrec(f"evaluate {made/name} --split {split} --json").json()
+        assert {key: found[key] for key in stored[split]} == stored[split]
+
+
+def test_json_is_all_there_is_on_stdout(made):
+    done = process(f"evaluate {made/'adrec'} --json", made)
+    assert done.code == 0 and done.json()["users"] == 300 and done.err == ""
+
+
+# ---- train
+
+def test_training_fills_a_run_folder_and_names_its_files(adrec):
+    done = adrec(f"train {SMALL} --out runs/a --epochs 6 --seed 3")
+    assert done.code == 0 and done.err == ""
+    there = {f"runs/a/{name}" for name in FILES | {"stage1.safetensors"}}
+    assert {str(p) for p in Path("runs/a").iterdir()} == there == {line.split(maxsplit=1)[1] for line in done.out.splitlines() if line.startswith("wrote ")}
+    history = pd.read_json("runs/a/history.jsonl", lines=True)
+    assert history.groupby("stage", sort=False).size().to_dict() == {"pre-train": 6, "warm-up": 5, "fine-tune": 1}, "--epochs bounds every stage"
+    assert "seed 3" in done.out and "pre-train 6, warm-up 5, fine-tune 1" in done.out and "not filtered" in done.out
+    config = json.loads(Path("runs/a/config.json").read_text())
+    assert (config["system"], config["seed"], config["options"]) == ("adrec", 3, {"dim": 16})
+
+
+def test_options_reach_the_configuration(adrec):
+    flags = "--pcgrad --attention-sink --padding-class --warm-up-decay --any-metric"
+    assert adrec(f"train {SMALL} --out a --epochs 1 --steps 8 --schedule cosine --level sequence --max-length 9 --patience 2 --learning-rate 0.01 {flags}").code == 0
+    config = json.loads(Path("a/config.json").read_text())
+    assert config["options"] == dict(dim=16, steps=8, schedule="cosine", level="sequence", attention_sink=True, padding_class=True)
+    expected = dict(max_length=9, patience=2, learning_rate=0.01, pcgrad=True, warm_up_decay=True, any_metric=True)
+    assert {name: config["settings"][name] for name in expected} == expected
+
+
+def test_progress_goes_to_stderr(adrec):
+    done = adrec("train --data synthetic --dim 16 --model sasrec --out a --epochs 6 --progress")
+    assert done.code == 0 and "6/6" in done.err and "loss" in done.err and "NDCG@20" in done.err and "6/6" not in done.out
+
+
+def test_same_seed_same_numbers(adrec):
+    for out, seed in (("a", 1), ("b", 1), ("c", 2)): adrec(f"train {SMALL} --model sasrec --out {out} --epochs 6 --seed {seed}")
+    a, b, c = (Path(out, "metrics.json").read_text() for out in "abc")
+    assert a == b != c
+
+
+def test_a_run_on_a_file_works_from_elsewhere_and_after_the_file_has_moved(adrec, monkeypatch):
+    log().rename(columns={"user_id": "who"}).to_csv("log.csv", index=False)
+    assert adrec("train --data log.csv --user-column who --dim 16 --model sasrec --out run --epochs 2 --no-progress").code == 0
+    Path("deeper").mkdir(); monkeypatch.chdir("deeper")
+    assert adrec("evaluate ../run --json").json()["users"] == 40
+    shutil.move("../log.csv", "moved.csv")
+    assert "log.csv" in adrec("evaluate ../run").err
+    assert adrec("evaluate ../run --data moved.csv --user-column who --json").json()["users"] == 40
+    assert adrec("recommend ../run --user u3 --data moved.csv --user-column who").code == 0
+
+
+def test_pretrained_items_replace_stage_1(adrec, made):
+    adrec(f"train {SMALL} --steps 8 --out a --epochs 7 --pretrained {made/'adrec'}")
+    assert "pre-train" not in Path("a/history.jsonl").read_text()
+    assert Path("a/metrics.json").read_text() == (made/"adrec/metrics.json").read_text(), "the same stage 1, the same rest"
+    np.save("items.npy", np.random.default_rng(0).standard_normal((60, 16)))
+    assert adrec(f"train {SMALL} --out b --epochs 1 --pretrained items.npy").code == 0
+
+
+# ---- interrupting, resuming
+
+def checkpointed(folder, system, process, seconds=60):
+    "Wait until a training in another process has kept something of `system`."
+    end = time.time() + seconds
+    while time.time() < end and process.poll() is None:
+        with contextlib.suppress(OSError):
+            if f'"{system}"' in (folder/"history.jsonl").read_text(): return
+        time.sleep(0.01)
+    pytest.fail(f"no checkpoint of {system}; it printed {process.communicate()}")
+
+
+TO_INTERRUPT = f"train {SMALL} --steps 8 --epochs 40"
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    "The run that an interrupted one should become."
+    folder = tmp_path_factory.mktemp("whole")
+    train_here(f"{TO_INTERRUPT} --out whole", folder)
+    return folder/"whole"
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["killed", "Ctrl-C"])
+def test_a_training_cut_short_resumes_to_the_same_numbers(adrec, whole, how, tmp_path):
+    command = [sys.executable, "-m", "adrec.cli", *shlex.split(f"{TO_INTERRUPT} --out cut")]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        checkpointed(tmp_path/"cut", "adrec", running)
+        running.send_signal(how)
+        out, err = running.communicate(timeout=30)
+    finally: running.kill()
+    assert not Path("cut/metrics.json").exists(), "it was too late to interrupt"
+    if how == signal.SIGINT: assert (running.returncode, out, err) == (130, "", "adrec: interrupted; to continue:  adrec train --resume --out cut\n")
+    complains(adrec("evaluate cut"), "cut is incomplete", "adrec train --resume --out cut")
+    assert adrec("train --resume --out cut --no-progress").code == 0
+    assert Path("cut/metrics.json").read_text() == (whole/"metrics.json").read_text()
+    pd.testing.assert_frame_equal(*(pd.read_json(run/"history.jsonl", lines=True).drop(columns="seconds") for run in (Path("cut"), whole)))
+
+
+def test_options_may_be_repeated_but_not_changed_on_resuming(adrec, made):
+    shutil.copytree(made/"adrec", "run")
+    assert adrec(f"train {SMALL} --resume --out run --model adrec --steps 8 --epochs 7").code == 0
+    for change in ("--epochs 8", "--seed 1", "--model sasrec", "--dim 32", "--steps 9", "--learning-rate 0.1", "--pcgrad", "--padding-class", "--schedule cosine"):
+        done = adrec(f"train --resume --out run {change}")
+        assert done.code == 2 and "run was begun with" in done.err, change
+
+
+# ---- recommend, export
+
+def test_recommend_for_a_history(adrec, made):
+    found = adrec(f'recommend {made/"adrec"} --history "i22, i25,i31" -k 4 --json').json()
+    assert [item["item_id"] for item in found["history"]] == ["i22", "i25", "i31"] and found["history"][0]["title"] == "item 22 of cluster 2"
+    best = found["recommendations"]
+    assert [row["rank"] for row in best] == [1, 2, 3, 4] and all(set(row) == {"rank", "item_id", "title", "genres", "score"} for row in best)
+    scores = [row["score"] for row in best]
+    assert scores == sorted(scores, reverse=True) and not {"i22", "i25", "i31"} & {row["item_id"] for row in best}
+    assert found == adrec(f'recommend {made/"adrec"} --history "i22,i25,i31" -k 4 --json').json(), "same seed, same answer"
+    text = adrec(f'recommend {made/"adrec"} --history "i22,i25,i31" -k 4').out
+    assert all(row["item_id"] in text and row["title"] in text and f"{row['score']:.3f}" in text for row in best) and "item 31 of cluster 3" in text
+
+
+def test_recommend_for_a_user_rests_on_everything_known(adrec, made):
+    from adrec.data import load_data
+    data = load_data("synthetic")
+    everything = data.item_info.item_id.loc[data.sequence(data.user_row("u7"))].tolist()
+    found = adrec(f"recommend {made/'sasrec'} --user u7 -k 3 --json").json()
+    assert found["user"] == "u7" and [item["item_id"] for item in found["history"]] == everything
+    same = adrec(f"recommend {made/'sasrec'} --history {','.join(everything)} -k 3 --json").json()
+    assert same["recommendations"] == found["recommendations"]
+    assert "history of user u7" in adrec(f"recommend {made/'sasrec'} --user u7").out
+    assert len(adrec(f"recommend {made/'sasrec'} --user u7 -k 60 --no-filter-seen --json").json()["recommendations"]) == 60
+
+
+def test_export_writes_the_vectors_with_their_ids(adrec, made):
+    from adrec.training import load_run
+    vectors = load_run(made/"adrec").model.item_embeddings().detach().numpy()
+    for name in ("items.npy", "items.csv", "items.parquet"):
+        done = adrec(f"export {made/'adrec'} -o {name}")
+        assert done.code == 0 and f"wrote {name}" in done.out
+    np.testing.assert_array_equal(np.load("items.npy"), vectors)
+    ids = pd.read_csv("items.items.csv")
+    for table in (pd.read_csv("items.csv"), pd.read_parquet("items.parquet")):
+        np.testing.assert_allclose(table.filter(regex=r"^dim\d+$"), vectors, rtol=1e-6)
+        assert table.item_id.tolist() == ids.item_id.tolist() == [f"i{n}" for n in range(1, 61)] and "title" in table
+    assert {p.name for p in Path().iterdir()} == {"items.npy", "items.items.csv", "items.csv", "items.parquet"}
+
+
+# ---- demo
+
+def test_demo_names_every_file_it_wrote(adrec):
+    done = adrec("demo --data synthetic --epochs 2 --out here --no-progress")
+    assert done.code == 0 and all(name in done.out for name in ("popularity", "ItemKNN", "SASRec+", "ADRec", "epochs", "hortened", "adrec train"))
+    there = {str(p) for p in Path("here").rglob("*") if p.is_file()}
+    assert there and all(path in done.out for path in there) and any(path.endswith(".png") for path in there)
+
+
+# ---- bad input
+
+def complains(done:Done, *words):
+    "One line on stderr, nothing on stdout, exit code 2; and the line says these words."
+    assert done.code == 2 and done.out == "" and "Traceback" not in done.err
+    assert done.err.startswith("adrec: ") and done.err.endswith("\n") and done.err.count("\n") == 1
+    for word in words: assert word in done.err, done.err
+
+
+@pytest.mark.parametrize("line, words", [
+    ("data nosuch.csv", ["nosuch.csv", "no such file"]),
+    ("data folder/nosuch.csv", ["folder/nosuch.csv"]),
+    ("data ml-100", ["'ml-100'", "Did you mean 'ml-100k'"]),
+    ("data ml-100k --k-core 500", ["55,375", "k_core=500", "smaller"]),
+    ("data ml-100k --user-column who", ["--user-column", "built in"]),
+    ("data --k-core 3", ["--k-core", "--data"]),
+    ("train --data synthetic --model adrek --out new", ["'adrek'", "Did you mean 'adrec'"]),
+    ("train --data synthetic --schedule trunc-lin --out new", ["'trunc-lin'", "'trunc_lin'"]),
+    ("train --data synthetic --level user --out new", ["'user'", "token"]),
+    ("train --data synthetic --dim 30 --out new", ["30", "heads"]),
+    ("train --data synthetic --model sasrec --steps 8 --out new", ["--steps", "sasrec"]),
+    ("train --data synthetic --schedule linear --steps 8 --out new", ["beta"]),
+    ("train --data synthetic --precision half --out new", ["'half'", "bf16"]),
+    ("train --data synthetic --device abacus --out new", ["'abacus'", "cpu"]),
+    ("train --data synthetic --learning-rate 0 --out new", ["0.0", "above 0"]),
+    ("train --data synthetic --learning-rate nan --out new", ["nan"]),
+    ("train --data synthetic --epochs 0 --out new", ["--epochs", "1"]),
+    ("train --data synthetic --seed -1 --out new", ["--seed"]),
+    ("train --data synthetic --pretrained nosuch --out new", ["nosuch"]),
+    ("train --data synthetic --pretrained . --out new", ["not a run folder"]),
+    ("train --data nosuch.csv --out new", ["nosuch.csv"]),
+    ("train --out new", ["--data"]),
+    ("train --data synthetic", ["--out"]),
+    ("train --resume --out new", ["new", "not a run folder"]),
+    ("evaluate popularity", ["popularity", "--data"]),
+    ("evaluate popularty --data ml-100k", ["'popularty'", "Did you mean 'popularity'"]),
+    ("evaluate popularity --data synthetic --split tst", ["'tst'", "'test'"]),
+    ("evaluate popularity --data synthetic --ties optimist", ["'optimist'", "'optimistic'"]),
+    ("evaluate .", ["not a run folder"]),
+    ("recommend nosuch --user 1", ["nosuch"]),
+    ("export nosuch -o items.csv", ["nosuch"]),
+    ("demo --data nosuch.csv --out new", ["nosuch.csv"]),
+    ("trian --data synthetic", ["'trian'", "'train'"]),
+    ("data ml-100k --jsn", ["--jsn", "--json", "adrec data --help"]),
+    ("--frobnicate", ["--frobnicate"]),
+])
+def test_wrong_words(adrec, line, words):
+    complains(adrec(line), *words)
+    assert not list(Path().iterdir()), "bad input left something behind"
+
+
+def with_value(table, column, value) -> pd.DataFrame:
+    "The table with a wrong value in its eleventh row, which is line 12 of the file."
+    return table.assign(**{column: [value if i == 10 else v for i, v in enumerate(table[column])]})
+
+
+@pytest.mark.parametrize("change, words", [
+    (lambda t: t.rename(columns={"item_id": "item"}), ["'item_id'", "user_id, item, timestamp"]),
+    (lambda t: with_value(t, "timestamp", "soon"), ["line 12", "'soon'", "ISO"]),
+    (lambda t: with_value(t, "timestamp", None), ["line 12", "timestamp"]),
+    (lambda t: with_value(t, "item_id", None), ["line 12", "item_id", "empty"]),
+    (lambda t: with_value(t, "item_id", "NaN"), ["line 12", "item_id", "empty"]),
+    (lambda t: with_value(t, "user_id", " "), ["line 12", "user_id", "empty"]),
+    (lambda t: pd.concat([t, t[:1]]), ["line 242", "'u0'", "'i0'", "line 2"]),
+    (lambda t: t[1:-4], ["'u39'", "2 items", "at least 3"]),
+    (lambda t: t[:0], ["no interactions"]),
+    (lambda t: t[:6], ["at least 20"]),
+], ids=["column", "timestamp", "no timestamp", "no item", "NaN item", "blank user", "duplicate", "short user", "no rows", "few items"])
+def test_wrong_files(adrec, change, words):
+    change(log()).to_csv("log.csv", index=False)
+    complains(adrec("train --data log.csv --out new --dim 16"), "log", *words)
+    assert [p.name for p in Path().iterdir()] == ["log.csv"], "bad input left something behind"
+
+
+@pytest.mark.parametrize("name, content", [("empty.csv", b""), ("noise.csv", bytes(range(256))), ("cut.csv.gz", b"\x1f\x8b\x08\x00"), ("noise.parquet", b"PAR1 and no more"), ("list.jsonl", b"[1]\n"), ("log.xlsx", b"PK")])
+def test_damaged_files(adrec, name, content):
+    Path(name).write_bytes(content)
+    complains(adrec(f"data {name}"), name)
+
+
+@pytest.mark.parametrize("line, words", [
+    ("recommend RUN --user 7", ["'7'", "Did you mean 'u7'"]),
+    ("recommend RUN --history i1,i99", ["'i99'", "Did you mean"]),
+    ("recommend RUN --history i1 -k 61", ["61", "60 items"]),
+    ("recommend RUN --history i1 -k 60", ["60", "59"]),
+    ("recommend RUN --history i1 -k 0", ["k = 0"]),
+    ("recommend RUN --history ''", ["''"]),
+    ("recommend RUN", ["--user", "--history"]),
+    ("recommend RUN --user u7 --history i1", ["--user", "--history"]),
+    ("recommend RUN --history i1 --data log.csv", ["--data", "--history"]),
+    ("evaluate RUN --data log.csv", ["RUN", "other data", "synthetic", "log"]),
+    ("recommend RUN --user u7 --data log.csv", ["other data"]),
+    ("train --resume --out RUN --data log.csv", ["other data"]),
+    ("train --data log.csv --out new --pretrained RUN", ["RUN", "other data"]),
+    ("train --data synthetic --out new --dim 32 --pretrained RUN", ["(60, 16)", "(60, 32)"]),
+    ("train --data synthetic --out new --pretrained few.npy", ["few.npy", "60 rows"]),
+    ("train --data synthetic --out RUN", ["RUN", "--resume"]),
+    ("train --data synthetic --out log.csv", ["log.csv"]),
+    ("train --resume --out RUN --pretrained RUN", ["--pretrained"]),
+    ("export RUN -o items.xlsx", [".xlsx", ".npy, .csv or .parquet"]),
+    ("export RUN -o nosuch/items.csv", ["nosuch"]),
+    ("export RUN -o RUN/items.csv", ["RUN/items.csv"]),
+    ("demo --out RUN", ["RUN", "--out"]),
+])
+def test_wrong_use_of_a_run(adrec, made, line, words):
+    shutil.copytree(made/"sasrec", "RUN"); log().to_csv("log.csv", index=False); np.save("few.npy", np.zeros((7, 16)))
+    before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+    complains(adrec(line), *words)
+    assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before, "bad input left something behind, or changed something"
+
+
+def cut(content:bytes) -> bytes: return content[:content.rindex(b'"') if content.startswith(b"{") else len(content) // 2]
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+@pytest.mark.parametrize("spoil", [None, cut, lambda content: b'[{"a": 1}]'], ids=["missing", "cut", "other"])
+def test_spoilt_runs(adrec, made, name, spoil):
+    shutil.copytree(made/"sasrec", "run")
+    path = Path("run", name)
+    if spoil: path.write_bytes(spoil(path.read_bytes()))
+    else: path.unlink()
+    for line in ("evaluate run", "recommend run --history i1", "export run -o items.csv"): complains(adrec(line), "run", name)
+    assert not Path("items.csv").exists()
+
+
+def test_a_diverging_training_is_a_complaint_too(adrec):
+    complains(adrec(f"train {SMALL} --out new --epochs 4 --learning-rate 1e30"), "loss", "learning rate")
+    assert not Path("new").exists()
+
+
+@pytest.mark.parametrize("line", ["--debug data nosuch.csv", "data nosuch.csv --debug"])
+def test_debug_shows_the_traceback(adrec, line):
+    done = adrec(line)
+    assert done.code == 2 and "Traceback" in done.err and "InputError" in done.err and done.err.splitlines()[-1].startswith("adrec: nosuch.csv")
+
+
+def test_a_bug_is_not_hidden(adrec, monkeypatch):
+    monkeypatch.setattr(cli, "print_json", lambda value: 1 / 0)
+    done = adrec("data --json")
+    assert done.code == 1 and "ZeroDivisionError" in done.err and "print_json" in done.err
+
+
+def test_in_a_process_of_its_own(tmp_path):
+    done = process("data nosuch.csv", tmp_path)
+    assert done == Done(2, "", "adrec: nosuch.csv: there is no such file.\n")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a shell")
+def test_a_closed_pipe_is_no_error(tmp_path):
+    done = subprocess.run(f"{shlex.quote(sys.executable)} -m adrec.cli data ml-100k | true", shell=True, cwd=tmp_path, capture_output=True, text=True)
+    assert "Traceback" not in done.stderr and "adrec:" not in done.stderr
