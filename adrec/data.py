@@ -9,10 +9,10 @@ __all__ = ['AMAZON', 'READERS', 'ML100K_SOURCE', 'ML100K_URL', 'ML100K_HASH', 'D
            'check_duplicates', 'check_interactions', 'file_kind', 'check_path', 'read_interactions',
            'find_recbole_files', 'read_recbole_ml100k', 'read_grouplens_ml100k', 'ml100k_tables', 'check_name',
            'choose_preprocessing', 'load_data', 'SyntheticTruth', 'cluster_geometry', 'random_walks', 'synthetic_data',
-           'Batch', 'gather_padded', 'training_spans', 'training_batch', 'length_groups', 'training_updates',
-           'evaluation_batches', 'history_batch']
+           'Batch', 'gather_padded', 'training_spans', 'training_batch', 'length_groups', 'training_examples',
+           'training_updates', 'evaluation_batches', 'history_batch']
 
-# %% ../nbs/00_data.ipynb #b53934bf
+# %% ../nbs/00_data.ipynb #9a4aacc7
 import difflib, gzip, hashlib, json, zipfile, zlib
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np, pandas as pd, pooch, pyarrow.parquet, torch
 from fastcore.basics import patch
 
-# %% ../nbs/00_data.ipynb #c5329021
+# %% ../nbs/00_data.ipynb #3ffb8362
 def k_core_step(
     users:np.ndarray,  # user numbers from 0, one an interaction
     items:np.ndarray,  # item numbers from 0, one an interaction
@@ -33,7 +33,7 @@ def k_core_step(
     item_counts = np.bincount(items[keep], minlength=items.max(initial=0) + 1)
     return keep & (user_counts[users] >= k) & (item_counts[items] >= k)
 
-# %% ../nbs/00_data.ipynb #5de95470
+# %% ../nbs/00_data.ipynb #0f76769a
 def k_core(
     users:np.ndarray,  # user numbers from 0, one an interaction
     items:np.ndarray,  # item numbers from 0, one an interaction
@@ -46,11 +46,11 @@ def k_core(
         keep = k_core_step(users, items, keep, k)
     return keep
 
-# %% ../nbs/00_data.ipynb #9741f554
+# %% ../nbs/00_data.ipynb #33f71135
 class InputError(ValueError):
     "Bad input; the message is one line that says what is wrong, where, and what would be right."
 
-# %% ../nbs/00_data.ipynb #d5217098
+# %% ../nbs/00_data.ipynb #7e0682ea
 @dataclass(frozen=True, eq=False)
 class SequenceData:
     "Every user's items in time order: one flat array, and where each user begins in it."
@@ -78,7 +78,7 @@ class SequenceData:
         "The item numbers of one user, oldest first."
         return self.items[self.offsets[user_row]:self.offsets[user_row + 1]]
 
-# %% ../nbs/00_data.ipynb #1145de80
+# %% ../nbs/00_data.ipynb #8ceaee31
 def check_lengths(
     lengths:np.ndarray,   # items of each user
     user_ids,             # their original ids
@@ -93,7 +93,7 @@ def check_lengths(
                      f"item{'' if one else 's'}, and at least 3 are needed ({many}); "
                      "k_core=3 or more drops users like this")
 
-# %% ../nbs/00_data.ipynb #e29d317f
+# %% ../nbs/00_data.ipynb #c7f7361b
 def build_sequences(
     table:pd.DataFrame,      # user_id, item_id, timestamp, perhaps rating; one row an interaction
     name:str,                # what to call the result
@@ -125,7 +125,7 @@ def build_sequences(
         times[order], np.asarray(user_ids, dtype=str), item_info, source,
         dict(min_rating=min_rating, k_core=k))
 
-# %% ../nbs/00_data.ipynb #63e2c71b
+# %% ../nbs/00_data.ipynb #8286303a
 def nearest_hint(
     name:str,  # what was asked for
     known,     # the names that exist
@@ -134,7 +134,7 @@ def nearest_hint(
     near = difflib.get_close_matches(str(name), [str(k) for k in known], n=1, cutoff=0.5)
     return f" Did you mean {near[0]!r}?" if near else ""
 
-# %% ../nbs/00_data.ipynb #e475a855
+# %% ../nbs/00_data.ipynb #872baba3
 @patch
 def user_row(
     self:SequenceData,
@@ -147,7 +147,7 @@ def user_row(
         raise InputError(f"{self.name} has no user {str(user_id)!r}.{hint}")
     return int(rows[0])
 
-# %% ../nbs/00_data.ipynb #0197cd4b
+# %% ../nbs/00_data.ipynb #d5e8c57e
 @patch
 def item_numbers(
     self:SequenceData,
@@ -161,7 +161,7 @@ def item_numbers(
         raise InputError(f"{self.name} has no item {ids[i]!r}.{hint}")
     return numbers
 
-# %% ../nbs/00_data.ipynb #ec8c9fe1
+# %% ../nbs/00_data.ipynb #bd802a53
 @patch
 def titles(
     self:SequenceData,
@@ -175,7 +175,7 @@ def titles(
     rows = self.item_info.iloc[numbers - 1]
     return (rows["title"].fillna(rows.item_id) if "title" in rows else rows.item_id).tolist()
 
-# %% ../nbs/00_data.ipynb #554ef217
+# %% ../nbs/00_data.ipynb #c6db4ffa
 @patch
 def describe(self:SequenceData)->dict:
     "The data set in six facts."
@@ -191,7 +191,7 @@ def fingerprint(self:SequenceData)->str:
     digest.update("\n".join([*self.user_ids, "", *self.item_info.item_id]).encode())
     return digest.hexdigest()[:16]
 
-# %% ../nbs/00_data.ipynb #b4fe8c38
+# %% ../nbs/00_data.ipynb #acd5646e
 def pick_columns(
     there,        # the column names that the file has
     wanted:dict,  # our name -> its name in the file, for user_id, item_id, timestamp and rating
@@ -206,18 +206,19 @@ def pick_columns(
                              f"the columns are {', '.join(there)}")
     return found
 
-# %% ../nbs/00_data.ipynb #558ba3b4
+# %% ../nbs/00_data.ipynb #b91c4daa
 def read_text(
     path:Path,    # csv, tsv, txt or inter, perhaps with .gz
     wanted:dict,  # our name -> its name in the file
 )->pd.DataFrame:
     "Read the wanted columns of a text table; index: line numbers, the header being line 1."
-    opener = gzip.open if path.suffix == ".gz" else open
+    opener = gzip.open if path.suffix.lower() == ".gz" else open
     with opener(path, "rt", encoding="utf-8-sig") as file:
         separator = "\t" if "\t" in file.readline() else ","
     options = dict(sep=separator, encoding="utf-8-sig", skip_blank_lines=False, low_memory=False)
     names = [str(c) for c in pd.read_csv(path, nrows=0, **options).columns]
-    if ".inter" in path.suffixes: names = [n.split(":")[0] for n in names]
+    if path.name.lower().removesuffix(".gz").endswith(".inter"):
+        names = [n.split(":")[0] for n in names]
     found = pick_columns(names, wanted, path)
     text = {name: str for name, ours in found.items() if ours.endswith("_id")}
     table = pd.read_csv(path, header=0, names=names, usecols=list(found), dtype=text,
@@ -226,7 +227,7 @@ def read_text(
     last = np.flatnonzero(table.notna().any(axis=1))[-1:]
     return table[:last[0] + 1 if len(last) else 0].rename(columns=found)
 
-# %% ../nbs/00_data.ipynb #8ece6a31
+# %% ../nbs/00_data.ipynb #f100bd06
 def read_parquet(
     path:Path,    # a Parquet file
     wanted:dict,  # our name -> its name in the file
@@ -236,7 +237,7 @@ def read_parquet(
     table = pd.read_parquet(path, columns=list(found)).rename(columns=found)
     return table.set_index(pd.RangeIndex(1, len(table) + 1, name="row"))
 
-# %% ../nbs/00_data.ipynb #0cb1bd46
+# %% ../nbs/00_data.ipynb #6b510a4a
 AMAZON = {"user_id": "reviewerID", "item_id": "asin",
           "timestamp": "unixReviewTime", "rating": "overall"}
 
@@ -252,13 +253,13 @@ def json_record(
     raise InputError(f"{where}: not a JSON object; "
                      f"each line should look like {{\"user_id\": ..., \"item_id\": ...}}")
 
-# %% ../nbs/00_data.ipynb #bcbb3caa
+# %% ../nbs/00_data.ipynb #73bdc13a
 def read_json_lines(
     path:Path,    # json or jsonl, perhaps with .gz
     wanted:dict,  # our name -> its name in the file
 )->pd.DataFrame:
     "Read the wanted fields of a file with one JSON object a line; index: line numbers from 1."
-    opener = gzip.open if path.suffix == ".gz" else open
+    opener = gzip.open if path.suffix.lower() == ".gz" else open
     found, rows, numbers = None, [], []
     with opener(path, "rt", encoding="utf-8-sig") as file:
         for number, line in enumerate(file, start=1):
@@ -274,7 +275,7 @@ def read_json_lines(
     columns = list((found or wanted).values())
     return pd.DataFrame(rows, columns=columns, index=pd.Index(numbers, name="line"))
 
-# %% ../nbs/00_data.ipynb #1501e2a0
+# %% ../nbs/00_data.ipynb #25114799
 def complain(
     table:pd.DataFrame,  # its index holds line or row numbers; the index's name says which
     bad:np.ndarray,      # which rows are at fault (boolean)
@@ -289,7 +290,7 @@ def complain(
     what = what.replace("{value}", str(table[column].iloc[rows[0]]))
     raise InputError(f"{path}, {unit} {table.index[rows[0]]}: {what}{more}")
 
-# %% ../nbs/00_data.ipynb #ba5990ec
+# %% ../nbs/00_data.ipynb #87421d8a
 def read_numbers(
     column:pd.Series,  # numbers, or text that should hold numbers
 )->np.ndarray:         # the numbers; NaN where there was none
@@ -301,7 +302,7 @@ def read_numbers(
     numbers = numbers.to_numpy(dtype="float64", na_value=np.nan)
     return np.where(np.isfinite(numbers), numbers, np.nan)
 
-# %% ../nbs/00_data.ipynb #c765cc2e
+# %% ../nbs/00_data.ipynb #a989853c
 def read_times(
     column:pd.Series,  # dates, numbers, or text that should hold one or the other
 )->np.ndarray:         # numbers as they are, dates as seconds since 1970; NaN for anything else
@@ -313,7 +314,7 @@ def read_times(
     seconds = ((moments - pd.Timestamp(0, tz="utc")) / pd.Timedelta(seconds=1)).to_numpy()
     return seconds if is_date or np.isnan(seconds).sum() < np.isnan(numbers).sum() else numbers
 
-# %% ../nbs/00_data.ipynb #069fe7e3
+# %% ../nbs/00_data.ipynb #c2718f1f
 def check_duplicates(
     table:pd.DataFrame,  # user_id, item_id, timestamp
     path,                # the file, for the message
@@ -328,7 +329,7 @@ def check_duplicates(
              f"{row.timestamp} stand already in {table.index.name} {table.index[same][0]}; "
              "keep one of the two", "item_id")
 
-# %% ../nbs/00_data.ipynb #62850914
+# %% ../nbs/00_data.ipynb #fccd0794
 def check_interactions(
     table:pd.DataFrame,  # user_id, item_id, timestamp, perhaps rating, as they were read
     path,                # the file, for the message
@@ -356,7 +357,7 @@ def check_interactions(
     check_duplicates(table, path)
     return table
 
-# %% ../nbs/00_data.ipynb #4a6bbe96
+# %% ../nbs/00_data.ipynb #c1a7665b
 READERS = {".csv": read_text, ".tsv": read_text, ".txt": read_text, ".inter": read_text,
            ".parquet": read_parquet, ".json": read_json_lines, ".jsonl": read_json_lines}
 
@@ -377,7 +378,7 @@ def check_path(
         raise InputError(f"{path}: the ending says nothing about what is inside; "
                          f"known are {', '.join(READERS)}, and .gz behind them")
 
-# %% ../nbs/00_data.ipynb #87514d22
+# %% ../nbs/00_data.ipynb #9e54e4a6
 def read_interactions(
     path,                  # csv, tsv, txt, inter, json, jsonl (all also as .gz), or parquet
     user:str="user_id",    # the column that names the user
@@ -399,7 +400,7 @@ def read_interactions(
                          f"is it damaged or misnamed? ({reason})") from error
     return check_interactions(table, path)
 
-# %% ../nbs/00_data.ipynb #a6c7e477
+# %% ../nbs/00_data.ipynb #e8c9fa42
 ML100K_SOURCE = ("MovieLens 100K (Harper and Konstan 2015, doi 10.1145/2827872), GroupLens, "
                  "University of Minnesota; for research, no redistribution or commercial use "
                  "without permission")
@@ -414,7 +415,7 @@ def find_recbole_files()->Path|None:
     there = all((folder/f"ml-100k.{kind}").is_file() for kind in ("inter", "item"))
     return folder if there else None
 
-# %% ../nbs/00_data.ipynb #25bf6fd9
+# %% ../nbs/00_data.ipynb #44d3129e
 def read_recbole_ml100k(
     folder:Path,  # where ml-100k.inter and ml-100k.item are
 )->tuple[pd.DataFrame, pd.DataFrame]:  # interactions; title and genres by item_id
@@ -428,7 +429,7 @@ def read_recbole_ml100k(
     info = films.set_index("item_id")[["title", "genres"]]
     return read_interactions(folder/"ml-100k.inter"), info
 
-# %% ../nbs/00_data.ipynb #c18ad730
+# %% ../nbs/00_data.ipynb #9f60dbe0
 def read_grouplens_ml100k(
     archive,  # GroupLens' ml-100k.zip
 )->tuple[pd.DataFrame, pd.DataFrame]:  # interactions; title and genres by item_id
@@ -448,7 +449,7 @@ def read_grouplens_ml100k(
     info = info.set_index(films[0].rename("item_id"))
     return check_interactions(table, f"{archive}, u.data"), info
 
-# %% ../nbs/00_data.ipynb #5728c9c2
+# %% ../nbs/00_data.ipynb #5efee6b2
 def ml100k_tables()->tuple[pd.DataFrame, pd.DataFrame]:
     "ML-100K's interactions and films: from recbole's files, else from GroupLens, hash checked."
     folder = find_recbole_files()
@@ -461,7 +462,7 @@ def ml100k_tables()->tuple[pd.DataFrame, pd.DataFrame]:
                          "`pip install --no-deps recbole==1.2.1` brings it as well") from error
     return read_grouplens_ml100k(archive)
 
-# %% ../nbs/00_data.ipynb #ab3b8490
+# %% ../nbs/00_data.ipynb #cc3924d7
 DATA_SETS = {
     "ml-100k": "MovieLens 100K: films that people rated in 1997 and 1998, with titles and genres",
     "synthetic": "made from known clusters and transitions, so that the truth is known"}
@@ -475,7 +476,7 @@ def check_name(
     raise InputError(f"there is no data set {str(source)!r}, and no such file."
                      f"{nearest_hint(source, DATA_SETS)} Built in are {', '.join(DATA_SETS)}")
 
-# %% ../nbs/00_data.ipynb #687cef09
+# %% ../nbs/00_data.ipynb #09b96254
 def choose_preprocessing(
     rated:bool,        # does the table have ratings?
     min_rating:float,  # None: open
@@ -491,7 +492,7 @@ def choose_preprocessing(
     if rated: min_rating, k = 4 if min_rating is None else min_rating, 5 if k is None else k
     return min_rating or None, k or None
 
-# %% ../nbs/00_data.ipynb #2065b510
+# %% ../nbs/00_data.ipynb #07ee3e11
 def load_data(
     source,                 # a name in `DATA_SETS`, or the path of a file
     min_rating:float=None,  # keep ratings from here up; None: 4 if there are ratings; 0: keep all
@@ -516,7 +517,7 @@ def load_data(
     min_rating, k = choose_preprocessing("rating" in table, min_rating, k_core, name)
     return build_sequences(table, name, min_rating, k, info, text)
 
-# %% ../nbs/00_data.ipynb #b5f3e09d
+# %% ../nbs/00_data.ipynb #b2f8e24a
 @dataclass(frozen=True, eq=False)
 class SyntheticTruth:
     "What a synthetic data set was made from."
@@ -524,7 +525,7 @@ class SyntheticTruth:
     clusters:np.ndarray    # the cluster of each item, from 0, (items,)
     transition:np.ndarray  # the chance of each next item, one row per present item, (items, items)
 
-# %% ../nbs/00_data.ipynb #3206dc32
+# %% ../nbs/00_data.ipynb #5b8251a5
 def cluster_geometry(
     cluster:np.ndarray,  # the cluster of each item, (items,)
     dim:int,             # dimensions
@@ -537,7 +538,7 @@ def cluster_geometry(
     vectors = centres.T[cluster] + 0.3 / np.sqrt(dim) * rng.standard_normal((len(cluster), dim))
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
-# %% ../nbs/00_data.ipynb #153f78d9
+# %% ../nbs/00_data.ipynb #b166c4bd
 def random_walks(
     cluster:np.ndarray,  # the cluster of each item, in ascending order, (items,)
     lengths:np.ndarray,  # how many items each user takes, (users,)
@@ -551,7 +552,7 @@ def random_walks(
     here = (rng.integers(len(sizes), size=len(lengths))[user] + moved[user, step]) % len(sizes)
     return (np.cumsum(sizes) - sizes)[here] + rng.integers(sizes[here]) + 1
 
-# %% ../nbs/00_data.ipynb #e8bb6a83
+# %% ../nbs/00_data.ipynb #717e3f3d
 def synthetic_data(
     users:int=300,         # how many users
     items:int=60,          # how many items
@@ -588,7 +589,7 @@ def synthetic_data(
                         dict(min_rating=None, k_core=None))
     return data, SyntheticTruth(vectors, cluster, transition)
 
-# %% ../nbs/00_data.ipynb #f3ded548
+# %% ../nbs/00_data.ipynb #0a4bcf0e
 @dataclass(frozen=True, eq=False)
 class Batch:
     "Some users' histories, padded on the right with 0 to the longest of them."
@@ -608,7 +609,7 @@ class Batch:
         parts = self.users, self.history, self.lengths, self.target
         return Batch(*(None if part is None else part.to(device) for part in parts))
 
-# %% ../nbs/00_data.ipynb #5b068f6b
+# %% ../nbs/00_data.ipynb #46cf1a6a
 def gather_padded(
     items:np.ndarray,    # the flat items of all users
     starts:np.ndarray,   # where each piece begins in `items`, (B,)
@@ -620,7 +621,7 @@ def gather_padded(
     addresses = np.where(inside, starts[:, None] + steps, 0)
     return torch.from_numpy(np.where(inside, items[addresses], 0))
 
-# %% ../nbs/00_data.ipynb #3383e50b
+# %% ../nbs/00_data.ipynb #1ecd8719
 def training_spans(
     data:SequenceData,
     users:np.ndarray,   # rows, (B,)
@@ -635,14 +636,16 @@ def training_batch(
     data:SequenceData,
     users:np.ndarray,   # rows, (B,)
     max_length:int=50,  # longest history
+    lengths=None,       # how much of each history to take, from its start, (B,); None: all of it
 )->Batch:
     "Histories and the next items at every position, for users with at least two training items."
-    starts, lengths = training_spans(data, users, max_length)
+    starts, whole = training_spans(data, users, max_length)
+    if lengths is None: lengths = whole
     history = gather_padded(data.items, starts, lengths)
     target = gather_padded(data.items, starts + 1, lengths)
     return Batch(torch.from_numpy(users), history, torch.from_numpy(lengths), target)
 
-# %% ../nbs/00_data.ipynb #1810c86e
+# %% ../nbs/00_data.ipynb #77ee23de
 def length_groups(
     lengths:np.ndarray,  # real items of each user, shortest first, (B,)
     groups:int,          # at most so many groups
@@ -662,27 +665,42 @@ def length_groups(
     for choice in reversed(choices): cuts.append(choice[cuts[-1]])
     return below[[0, *reversed(cuts)]]
 
-# %% ../nbs/00_data.ipynb #4740e550
+# %% ../nbs/00_data.ipynb #c8cdc3fa
+def training_examples(
+    data:SequenceData,
+    max_length:int=50,    # longest history
+    prefixes:bool=False,  # every prefix of a history is an example of its own
+)->tuple[np.ndarray, np.ndarray]:  # (examples,) each
+    "The users behind the examples of one epoch, and the lengths of the histories to take."
+    users = np.arange(data.n_users)
+    lengths = np.maximum(training_spans(data, users, max_length)[1], 0)
+    if not lengths.any():
+        raise InputError(f"{data.name}: nobody has 2 training items, that is 4 in all; "
+                         "there is nothing to learn from")
+    if not prefixes: return users[lengths > 0], lengths[lengths > 0]
+    before = np.repeat(np.cumsum(lengths) - lengths, lengths)  # examples of earlier users
+    return np.repeat(users, lengths), np.arange(lengths.sum()) - before + 1
+
+# %% ../nbs/00_data.ipynb #1130c34c
 def training_updates(
     data:SequenceData,
     rng:np.random.Generator,   # source of the shuffle; the same state gives the same epoch
     max_length:int=50,         # longest history
-    users_per_update:int=512,  # users whose losses make one step
+    users_per_update:int=512,  # users (with `prefixes`: examples) whose losses make one step
     groups:int=6,              # length groups inside an update
+    prefixes:bool=False,       # every prefix of a history is an example of its own
 ):                             # yields lists of `Batch`, the parts of one update each
     "One epoch: random updates of users, each split into right-padded length groups."
-    lengths = training_spans(data, np.arange(data.n_users), max_length)[1]
-    learners = rng.permutation(np.flatnonzero(lengths > 0))
-    if len(learners) == 0:
-        raise InputError(f"{data.name}: nobody has 2 training items, that is 4 in all; "
-                         "there is nothing to learn from")
-    for first in range(0, len(learners), users_per_update):
-        users = learners[first:first + users_per_update]
-        users = users[np.argsort(lengths[users], kind="stable")]
-        cuts = length_groups(lengths[users], groups)
-        yield [training_batch(data, part, max_length) for part in np.split(users, cuts[1:-1])]
+    users, lengths = training_examples(data, max_length, prefixes)
+    order = rng.permutation(len(users))
+    for first in range(0, len(order), users_per_update):
+        drawn = order[first:first + users_per_update]
+        drawn = drawn[np.argsort(lengths[drawn], kind="stable")]
+        cuts = length_groups(lengths[drawn], groups)
+        yield [training_batch(data, users[part], max_length, lengths[part])
+               for part in np.split(drawn, cuts[1:-1])]
 
-# %% ../nbs/00_data.ipynb #8bfc1ee5
+# %% ../nbs/00_data.ipynb #794b36a7
 HELD_OUT = {"validation": 2, "test": 1}  # how far from the end the answer stands
 
 def evaluation_batches(
@@ -704,7 +722,7 @@ def evaluation_batches(
         batch = Batch(torch.from_numpy(users), history, torch.from_numpy(lengths[users]))
         yield batch, torch.from_numpy(data.items[ends[users]])
 
-# %% ../nbs/00_data.ipynb #560d7cbb
+# %% ../nbs/00_data.ipynb #e95e7187
 def history_batch(
     histories,          # one list of item numbers per person, oldest first
     max_length:int=50,  # only so many of the last items are used

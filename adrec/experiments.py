@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['DEMO_SETTINGS', 'DEMO_EPOCHS', 'interval_table', 'paired_difference', 'comparison_sentence', 'comparison_sentences',
            'plot_intervals', 'DemoResult', 'demo_runs', 'epochs_trained', 'demo_table', 'demo_recommendations',
-           'save_figure', 'demo_figures', 'demo', 'demo_text', 'collect_runs', 'load_results']
+           'save_figure', 'demo_figures', 'free_folder', 'demo', 'demo_text', 'collect_runs', 'load_results']
 
-# %% ../nbs/12_experiments.ipynb #1254967d
+# %% ../nbs/12_experiments.ipynb #2b33fa2c
 import io
 import json
 import time
@@ -24,7 +24,7 @@ from .ranking import BASELINES, confidence_interval, evaluate, seed_interval
 from .training import (Settings, continue_run, load_run, one_stage, start_run, three_stages,
                             write_atomically)
 
-# %% ../nbs/12_experiments.ipynb #77bb7475
+# %% ../nbs/12_experiments.ipynb #fc350584
 def interval_table(
     evaluations:dict,            # name → `Evaluation`, all of the same users and split
     metrics=("HR@20", "NDCG@20"),# which metrics to show
@@ -38,7 +38,7 @@ def interval_table(
                       for m, i in intervals.items() for part in ("mean", "low", "high")}
     return pd.DataFrame.from_dict(rows, orient="index")
 
-# %% ../nbs/12_experiments.ipynb #b35b2d56
+# %% ../nbs/12_experiments.ipynb #01bd0b91
 def paired_difference(
     first, second,        # two `Evaluation`s
     metric:str="NDCG@20", # of this metric
@@ -52,7 +52,7 @@ def paired_difference(
         raise InputError(f"these evaluations are of different users: {first.users} and {second.users}")
     return confidence_interval(first.per_user[metric] - second.per_user[metric], level)
 
-# %% ../nbs/12_experiments.ipynb #dd51aa19
+# %% ../nbs/12_experiments.ipynb #185be0cf
 def comparison_sentence(
     name:str, other:str,  # what to call the two systems
     difference,           # `Interval` of the first minus the second
@@ -74,7 +74,7 @@ def comparison_sentences(
     return [comparison_sentence(name, other, paired_difference(evaluations[name], e, metric), metric)
             for other, e in others.items()]
 
-# %% ../nbs/12_experiments.ipynb #92b0ba25
+# %% ../nbs/12_experiments.ipynb #587123d5
 def plot_intervals(
     table:pd.DataFrame,    # from `interval_table`
     metric:str="NDCG@20",  # which metric
@@ -93,7 +93,7 @@ def plot_intervals(
     ax.set_xlim(left=0)
     return ax
 
-# %% ../nbs/12_experiments.ipynb #705e52f4
+# %% ../nbs/12_experiments.ipynb #04a14039
 DEMO_SETTINGS = Settings(users_per_update=64, length_groups=4, validate_every=3)
 DEMO_EPOCHS = {"SASRec+": 21, "stage 1": 13, "ADRec": 13}
 
@@ -106,7 +106,7 @@ class DemoResult:
     files:list                   # every file that was written
     seconds:float                # wall time
 
-# %% ../nbs/12_experiments.ipynb #1f8e6e13
+# %% ../nbs/12_experiments.ipynb #91bf0b0b
 def demo_runs(
     data:SequenceData,      # what to train on
     out:Path,               # where the run folders go
@@ -124,7 +124,7 @@ def demo_runs(
         runs[name] = continue_run(folder.path, data, progress=progress)
     return runs
 
-# %% ../nbs/12_experiments.ipynb #35ff4308
+# %% ../nbs/12_experiments.ipynb #3da9ba75
 def epochs_trained(run)->str:
     "The epochs of a run, stage by stage, such as `13 pre-train + 2 warm-up`."
     stages = run.history.groupby("stage", sort=False).size()
@@ -141,7 +141,7 @@ def demo_table(evaluations:dict, runs:dict)->pd.DataFrame:
         rows.append(row)
     return pd.DataFrame(rows)
 
-# %% ../nbs/12_experiments.ipynb #727da982
+# %% ../nbs/12_experiments.ipynb #e091f674
 def demo_recommendations(run, data:SequenceData, users:int=3, k:int=5)->pd.DataFrame:
     "For `users` people, evenly spaced over the data: their latest items, and what the run recommends."
     rows = []
@@ -167,20 +167,27 @@ def demo_figures(out:Path, evaluations:dict, runs:dict)->list:
             save_figure(plot_history(runs["ADRec"].history)[0], out / "training.png"),
             save_figure(plot_spectrum(tables), out / "spectrum.png")]
 
-# %% ../nbs/12_experiments.ipynb #6d246184
+# %% ../nbs/12_experiments.ipynb #1131d95c
+def free_folder(name:str)->Path:
+    "The first of `name`, `name-2`, `name-3`, … that does not exist."
+    number = 1
+    while (path := Path(name if number == 1 else f"{name}-{number}")).exists(): number += 1
+    return path
+
+# %% ../nbs/12_experiments.ipynb #6715c7a4
 def demo(
-    out="runs/demo",          # folder to make; it must not hold anything yet
+    out=None,                 # folder to make, or an empty one; None: the first free of runs/demo, runs/demo-2, …
     seed:int=0,               # of everything random
     epochs:int=None,          # epochs of every training; None: the short recipe
-    data:SequenceData=None,   # None: MovieLens-100K
+    data_arguments:dict=None, # for `load_data`; None: MovieLens-100K
     progress:bool=True,       # show progress bars
 )->DemoResult:
     "Train ADRec and its rivals, compare, recommend, draw; `InputError` if `out` is taken."
-    start, out = time.perf_counter(), Path(out)
+    start, out = time.perf_counter(), free_folder("runs/demo") if out is None else Path(out)
     if out.exists() and any(out.iterdir()):
         raise InputError(f"{out} is already there and not empty: move it away, or choose another folder")
-    arguments = None if data else dict(source="ml-100k")
-    data = data or load_data(**arguments)
+    arguments = data_arguments or dict(source="ml-100k")
+    data = load_data(**arguments)
     runs = demo_runs(data, out, seed, epochs, progress, arguments)
     systems = {name: BASELINES[name.lower()]().fit(data) for name in ("Popularity", "ItemKNN", "Markov")}
     systems |= {name: run.model for name, run in runs.items()}
@@ -192,7 +199,7 @@ def demo(
     return DemoResult(table, comparison_sentences(evaluations, "ADRec"),
                       demo_recommendations(runs["ADRec"], data), files, time.perf_counter() - start)
 
-# %% ../nbs/12_experiments.ipynb #69e0e9a2
+# %% ../nbs/12_experiments.ipynb #fc7e95b8
 def demo_text(
     result:DemoResult,  # what `demo` returned
 )->str:
@@ -206,7 +213,7 @@ def demo_text(
         lines += [*(f"  {i}. {title}" for i, title in enumerate(row.recommended, 1)), ""]
     return "\n".join([*lines, f"Written in {result.seconds:.0f} s:", *(f"  {p}" for p in result.files)])
 
-# %% ../nbs/12_experiments.ipynb #68e4df8c
+# %% ../nbs/12_experiments.ipynb #46325a7e
 def collect_runs(
     folders,                      # finished run folders
     path,                         # .npz file to write

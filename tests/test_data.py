@@ -395,3 +395,9 @@ def test_synthetic_is_reproducible_and_checked():
     assert load_data("synthetic").fingerprint() == synthetic_data()[0].fingerprint()
     for wrong in (dict(clusters=1), dict(clusters=61), dict(stay=1.5), dict(mean_length=2), dict(users=0), dict(dim=0)):
         with pytest.raises(InputError, match="synthetic: needs"): synthetic_data(**wrong)
+
+
+def test_endings_in_capitals(tmp_path):
+    with gzip.open(tmp_path / "LOG.CSV.GZ", "wt") as f:
+        f.write("user_id,item_id,timestamp\n" + "".join(f"u{u},i{i},{i}\n" for u in range(2) for i in range(3)))
+    assert load_data(tmp_path / "LOG.CSV.GZ").n_interactions == 6

@@ -1,0 +1,670 @@
+"Training: the same numbers however it is cut, one rule for stopping, and nothing half-written."
+import json, os
+from dataclasses import replace
+from itertools import product
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from adrec import training
+from adrec.data import InputError, synthetic_data, training_updates
+from adrec.model import ADRec
+from adrec.ranking import evaluate
+from adrec.sasrec import SASRec
+from adrec.training import (SIX_METRICS, RunFolder, Settings, Stage, Training, build_system, combine_losses, continue_run,
+                            known_options, load_run, one_stage, pretrained_items, project_conflicts, read_checkpoint,
+                            set_items, start_run, three_stages, train, write_atomically)
+
+OPTIONS = {"dim": 8, "blocks": 1, "heads": 2, "steps": 4}
+EVERY = Settings(users_per_update=32, length_groups=3, validate_every=1, patience=100, learning_rate=3e-3)
+RECIPE = three_stages(5, warm_up=3)
+
+
+@pytest.fixture(scope="module")
+def data(): return synthetic_data(users=80, items=30, clusters=3, dim=4, mean_length=8, seed=3)[0]
+
+
+def adrec(data, seed=0):
+    torch.manual_seed(seed)
+    return ADRec(data.n_items, **OPTIONS)
+
+def begin(model, data, settings=EVERY, **more): return Training(model, data, settings, "adrec", device="cpu", **more)
+
+def timeless(rows): return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+
+def epochs_of(run): return timeless(run.folder.read_history())
+
+def equal(a, b): return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+def contents(folder): return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+class Pull:
+    "Pull the plug at the first event for which `when` is true."
+    def __init__(self, event, when): setattr(self, event, self.pull); self.when = when
+    def pull(self, state):
+        if self.when(state): raise KeyboardInterrupt
+
+
+# ---- resuming
+
+def go(out, data, callbacks=()): return continue_run(out, data, callbacks, device="cpu", progress=False)
+
+def same_run(a, b):
+    "Do two finished run folders hold the same results?"
+    assert {p.name for p in a.iterdir()} == {p.name for p in b.iterdir()} == {
+        "config.json", "items.csv", "stage1.safetensors", "history.jsonl", "model.safetensors", "metrics.json"}
+    for name in ("config.json", "items.csv", "metrics.json"): assert (a/name).read_text() == (b/name).read_text(), name
+    for name in ("stage1.safetensors", "model.safetensors"): assert equal(load_file(a/name), load_file(b/name)), name
+    assert timeless(RunFolder(a).read_history()) == timeless(RunFolder(b).read_history())
+
+
+@pytest.fixture(scope="module")
+def whole(data, tmp_path_factory):
+    "A run that was never interrupted."
+    out = tmp_path_factory.mktemp("whole")/"run"
+    start_run(out, data, RECIPE, EVERY, OPTIONS, seed=1)
+    go(out, data)
+    return out
+
+
+@pytest.mark.parametrize("event, when", [
+    ("on_step", lambda s: s.system == "stage1" and s.epoch == 0),                                  # before any checkpoint
+    ("on_step", lambda s: s.system == "stage1" and s.epoch == 3 and s.step % 3 == 1),              # within an epoch of stage 1
+    ("on_stage", lambda s: s.system == "stage1" and s.stage == "end"),                             # stage 1 is over, not written
+    ("on_stage", lambda s: s.system == "adrec" and s.stage == "warm-up"),                          # between the stages
+    ("on_step", lambda s: s.system == "adrec" and s.epoch == 0),                                   # ADRec, before its checkpoint
+    ("on_step", lambda s: s.stage == "warm-up" and s.epoch == 2 and s.step % 3 == 2),
+    ("on_stage", lambda s: s.stage == "fine-tune"),                                                # at the thaw
+    ("on_step", lambda s: s.stage == "fine-tune" and s.epoch == 4),
+    ("on_stage", lambda s: s.system == "adrec" and s.stage == "end"),                              # trained, nothing written
+], ids=["start", "stage 1", "end of stage 1", "between", "start of ADRec", "warm-up", "thaw", "fine-tune", "end"])
+def test_a_run_interrupted_anywhere_ends_with_the_same_numbers(event, when, data, whole, tmp_path):
+    out = tmp_path/"run"
+    start_run(out, data, RECIPE, EVERY, OPTIONS, seed=1)
+    with pytest.raises(KeyboardInterrupt): go(out, data, [Pull(event, when)])
+    assert not (out/"metrics.json").exists() and not list(out.glob(".*"))
+    torch.manual_seed(777)  # a new process knows nothing of the old one's random numbers
+    go(out, data)
+    same_run(out, whole)
+
+
+def test_a_run_interrupted_at_every_stage_again_and_again(data, whole, tmp_path):
+    out, left = tmp_path/"run", {2, 5, 8, 11, 14, 17, 20, 23, 26}
+    start_run(out, data, RECIPE, EVERY, OPTIONS, seed=1)
+    total = 0
+    class Often:
+        def on_step(self, state):
+            nonlocal total
+            total += 1
+            if total in left: raise KeyboardInterrupt
+    for _ in range(len(left) + 1):
+        try: go(out, data, [Often()])
+        except KeyboardInterrupt: continue
+        break
+    same_run(out, whole)
+
+
+@pytest.mark.parametrize("name, nth", [*product(["checkpoint.safetensors", "history.jsonl"], [1, 3, 6]), ("history.jsonl", 9),
+                                       ("stage1.safetensors", 1), ("model.safetensors", 1), ("metrics.json", 1)])
+def test_a_crash_in_the_middle_of_a_write_leaves_no_trace(name, nth, data, whole, tmp_path, monkeypatch):
+    out, calls, replace_file = tmp_path/"run", 0, os.replace
+    start_run(out, data, RECIPE, EVERY, OPTIONS, seed=1)
+    def crash(source, target):
+        nonlocal calls
+        if os.path.basename(target) == name:
+            calls += 1
+            if calls == nth: raise OSError(28, "No space left on device")
+        replace_file(source, target)
+    with monkeypatch.context() as m:
+        m.setattr(os, "replace", crash)
+        with pytest.raises(OSError, match="No space"): go(out, data)
+    assert not list(out.glob(".*")), "a half-written file was left behind"
+    RunFolder(out).read_history()  # what is there can be read
+    if (out/"checkpoint.safetensors").exists(): read_checkpoint(out/"checkpoint.safetensors")
+    go(out, data)
+    same_run(out, whole)
+
+
+def test_a_file_that_a_killed_process_left_is_swept_away(data, whole, tmp_path):
+    out = tmp_path/"run"
+    start_run(out, data, RECIPE, EVERY, OPTIONS, seed=1)
+    (out/".checkpoint.safetensors.4711").write_bytes(b"half")
+    go(out, data)
+    same_run(out, whole)
+
+
+def test_a_run_that_lacks_only_its_metrics_is_completed_without_training(data, whole, tmp_path):
+    out = tmp_path/"run"
+    start_run(out, data, RECIPE, EVERY, OPTIONS, seed=1)
+    with pytest.MonkeyPatch.context() as m, pytest.raises(KeyboardInterrupt):
+        m.setattr(training, "evaluate", lambda model, data, split="test", **more: pull(split) or evaluate(model, data, split, **more))
+        def pull(split):
+            if split == "test": raise KeyboardInterrupt  # the very last thing that a run computes
+        go(out, data)
+    assert (out/"model.safetensors").exists() and not (out/"metrics.json").exists()
+    steps = SimpleNamespace(on_step=lambda state: pytest.fail("it trained again"))
+    go(out, data, [steps])
+    same_run(out, whole)
+
+
+def test_a_finished_run_is_only_read(data, whole):
+    before = contents(whole)
+    run = go(whole, None, [SimpleNamespace(on_step=lambda s: pytest.fail("it trained"))])  # not even the data are needed
+    assert contents(whole) == before and run.metrics == json.loads((whole/"metrics.json").read_text())
+
+
+def test_early_stopping_survives_a_resume(data, tmp_path):
+    "It stops in the same epoch, whether or not it was interrupted while waiting."
+    settings, runs = replace(EVERY, patience=2, learning_rate=1e-6), []
+    for name in ("straight", "cut"):
+        out = tmp_path/name
+        start_run(out, data, one_stage("sasrec", 40), settings, {"dim": 8}, seed=0)
+        if name == "cut":
+            with pytest.raises(KeyboardInterrupt): go(out, data, [Pull("on_step", lambda s: s.waited == 1)])
+        runs.append(go(out, data))
+    assert epochs_of(runs[0]) == epochs_of(runs[1])
+    assert len(runs[0].history) < 40 and runs[0].metrics == runs[1].metrics
+
+
+def test_a_resumed_training_hears_in_which_stage_it_is(data, tmp_path):
+    saved, heard = tmp_path/"c.safetensors", []
+    stages = RECIPE[1:]
+    with pytest.raises(KeyboardInterrupt):
+        begin(adrec(data), data).fit(stages, [Pull("on_step", lambda s: s.epoch == 2)], False, lambda t: t.save(saved))
+    listener = SimpleNamespace(on_stage=lambda s: heard.append((s.stage, s.epoch)))
+    begin(adrec(data, 5), data).load(saved).fit(stages, [listener], False)
+    assert heard == [("warm-up", 2), ("fine-tune", 3), ("end", 5)]
+
+
+# ---- the same numbers
+
+def test_a_seed_settles_every_number_and_another_seed_changes_them(data):
+    runs = [train(data, RECIPE, EVERY, OPTIONS, seed, device="cpu", progress=False) for seed in (0, 0, 1)]
+    weights, histories = [model.state_dict() for model, _ in runs], [timeless(history) for _, history in runs]
+    assert equal(weights[0], weights[1]) and histories[0] == histories[1]
+    assert not equal(weights[0], weights[2]) and histories[0] != histories[2]
+
+
+def test_the_surrounding_random_state_does_not_matter(data):
+    models = []
+    for seed in (5, 6):
+        torch.manual_seed(seed); np.random.seed(seed)
+        models.append(train(data, one_stage("adrec", 2), EVERY, OPTIONS, 0, device="cpu", progress=False)[0])
+    assert equal(models[0].state_dict(), models[1].state_dict())
+
+
+@pytest.mark.parametrize("name", ["sasrec", "stage1", "adrec"])
+def test_grouped_and_padded_gradients_agree(name, data):
+    torch.manual_seed(0)
+    model = training.build_for(name, data.n_items, EVERY, OPTIONS).eval()  # dropout off
+    t, eps = torch.randint(4, (data.n_users, 50)), torch.randn(data.n_users, 50, 8)
+    def gradients(groups):
+        parts, update = [], next(training_updates(data, np.random.default_rng(0), groups=groups))
+        for part in update:
+            given = dict(t=t[part.users, :part.history.shape[1]], eps=eps[part.users, :part.history.shape[1]]) if name == "adrec" else {}
+            parts.append(model.losses(part, **given))
+        losses = combine_losses(parts)
+        return len(update), torch.autograd.grad(sum(losses.values()) / len(losses), list(model.parameters()))
+    (many, grouped), (one, padded) = gradients(6), gradients(1)
+    assert many > 1 and one == 1
+    for ours, theirs in zip(grouped, padded): torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+def test_combine_losses_is_no_mean_of_means():
+    parts = [{"a": (torch.tensor(6.0), 2)}, {"a": (torch.tensor(1.0), 1)}]
+    assert combine_losses(parts)["a"].item() == pytest.approx(7 / 3)
+
+
+def test_the_history_says_what_was_minimised(data):
+    rows = begin(adrec(data), data).fit(one_stage("adrec", 3), progress=False).history
+    for row in rows: assert row["loss"] == pytest.approx((row["cross_entropy"] + row["mse"]) / 2)
+    assert [row["step"] for row in rows] == [3, 6, 9] and [row["epoch"] for row in rows] == [0, 1, 2]
+
+
+# ---- freezing
+
+@pytest.mark.parametrize("pcgrad", [False, True])
+def test_a_frozen_table_does_not_move_in_a_single_bit_until_the_thaw(pcgrad, data):
+    seen = {"warm-up": [], "fine-tune": []}
+    watcher = SimpleNamespace(on_step=lambda s: seen[s.stage].append(s.model.item_embedding.weight.detach().clone()))
+    model = adrec(data)
+    start, others = model.item_embedding.weight.detach().clone(), model.cam.blocks[0].norm1.weight.detach().clone()
+    begin(model, data, replace(EVERY, pcgrad=pcgrad)).fit(RECIPE[1:], [watcher], False)
+    assert all(torch.equal(table, start) for table in seen["warm-up"]) and len(seen["warm-up"]) == 9
+    assert not any(torch.equal(table, start) for table in seen["fine-tune"])
+    assert not torch.equal(model.cam.blocks[0].norm1.weight, others) and model.item_embedding.weight.requires_grad
+
+
+@pytest.mark.parametrize("pcgrad", [False, True])
+def test_warm_up_decay_shrinks_the_frozen_table(pcgrad, data):
+    model = adrec(data)
+    start = model.item_embeddings().detach().clone()
+    begin(model, data, replace(EVERY, warm_up_decay=True, validate_every=50, pcgrad=pcgrad)).fit([Stage("warm-up", "adrec", 1, True)], progress=False)
+    moved = start - model.item_embeddings().detach()
+    steps = 3 * EVERY.learning_rate
+    large = start.abs() > 2 * steps   # Adam divides the tiny decay by its own size: about one learning rate a step, towards 0
+    torch.testing.assert_close(moved[large], steps * start[large].sign(), rtol=0.1, atol=0)
+    assert not model.item_embedding.weight[0].any(), "the padding row is 0 and stays 0"
+
+
+# ---- validation, early stopping, the best weights
+
+def scripted(monkeypatch, *columns):
+    "Let validations see these values: one {metric: value} a validation, 0 where nothing is said."
+    values = iter(columns)
+    fake = lambda model, data, split, **more: SimpleNamespace(metrics=dict.fromkeys((*SIX_METRICS, "MRR"), 0.0) | next(values))
+    monkeypatch.setattr(training, "evaluate", fake)
+
+
+def test_validation_epochs_are_5_10_15_and_the_last(data):
+    rows = begin(adrec(data), data, replace(EVERY, validate_every=5)).fit(one_stage("adrec", 18), progress=False).history
+    assert [row["epoch"] for row in rows if "NDCG@20" in row] == [5, 10, 15, 17]
+
+
+def test_it_stops_after_so_many_validations_without_improvement(data, monkeypatch):
+    scripted(monkeypatch, *({"NDCG@20": v, "HR@5": i} for i, v in enumerate((.1, .3, .2, .3, .4, .4, .1, .2))))
+    done = begin(adrec(data), data, replace(EVERY, patience=3)).fit(one_stage("adrec", 100), progress=False)
+    assert [row["NDCG@20"] for row in done.history if "NDCG@20" in row] == [.1, .3, .2, .3, .4, .4, .1, .2]
+    assert done.stopped and done.best_metrics == {"NDCG@20": .4}
+
+
+def test_any_of_six_metrics_against_its_own_best(data, monkeypatch):
+    values = [{"HR@5": .2, "NDCG@20": .5}, {"HR@5": .3, "NDCG@20": .1}, {"NDCG@10": .1}, {"MRR": .9}, {"HR@5": .3}]
+    scripted(monkeypatch, *values)
+    done = begin(adrec(data), data, replace(EVERY, patience=2, any_metric=True)).fit(one_stage("adrec", 100), progress=False)
+    assert len(done.history) == 1 + len(values), "MRR is none of the six, and equal is not better"
+    assert done.best_metrics["HR@5"] == .3 and done.best_metrics["NDCG@20"] == .5 and done.best_metrics["NDCG@10"] == .1
+
+
+def test_the_weights_of_the_best_validation_are_restored(data, monkeypatch):
+    scripted(monkeypatch, *({"NDCG@20": v} for v in (.1, .3, .2, .3, .2)))
+    kept = {}
+    keep = lambda t: kept.setdefault(t.epoch - 1, {name: w.clone() for name, w in t.model.state_dict().items()})
+    done = begin(adrec(data), data, replace(EVERY, patience=3)).fit(one_stage("adrec", 100), progress=False, keep=keep)
+    assert list(kept) == [1, 2, 3, 4, 5] and equal(done.model.state_dict(), kept[2])
+
+
+@pytest.mark.parametrize("monitor", ["NDCG@20", "HR@5", "MRR"])
+def test_the_restored_model_has_the_best_metric_of_its_history(monitor, data):
+    settings = replace(EVERY, monitor=monitor, patience=3)
+    model, history = train(data, one_stage("sasrec", 12), settings, {"dim": 8}, device="cpu", progress=False)
+    best = max(row[monitor] for row in history if monitor in row)
+    assert evaluate(model, data, "validation").metrics[monitor] == best
+
+
+def test_the_learning_rate_comes_down_half_a_cosine(data):
+    settings = Settings(learning_rate=0.01, cosine_epochs=20)
+    module = torch.nn.Linear(1, 1)
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.01)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=20)
+    for epoch in range(21):
+        assert settings.learning_rate_at(epoch) == pytest.approx(schedule.get_last_lr()[0], abs=1e-12)
+        optimizer.step(); schedule.step()
+    assert settings.learning_rate_at(50) == 0
+    used = []
+    watcher = SimpleNamespace(on_step=lambda s: used.append(s.optimizer.param_groups[0]["lr"]))
+    done = begin(adrec(data), data, replace(EVERY, learning_rate=0.01, cosine_epochs=20)).fit(RECIPE[1:], [watcher], False)
+    assert used[::3] == [settings.learning_rate_at(e) for e in range(5)] == [row["learning_rate"] for row in done.history], "one schedule through stages 2 and 3"
+
+
+def test_callbacks_hear_a_stage_before_its_steps(data):
+    heard = []
+    everything = SimpleNamespace(on_step=lambda s: heard.append(s.step), on_stage=lambda s: heard.append(f"{s.system} {s.stage}"))
+    train(data, three_stages(2, warm_up=1), EVERY, OPTIONS, callbacks=[everything, object()], device="cpu", progress=False)
+    assert heard == ["stage1 pre-train", 1, 2, 3, 4, 5, 6, "stage1 end", "adrec warm-up", 1, 2, 3, "adrec fine-tune", 4, 5, 6, "adrec end"]
+
+
+# ---- PCGrad
+
+def by_hand(gradients, orders):
+    "Algorithm 1 of Yu et al. (2020) with lists and loops."
+    result = []
+    for g, order in zip(gradients, orders):
+        g = list(g)
+        for j in order:
+            dot = sum(a * b for a, b in zip(g, gradients[j]))
+            if gradients[j] is gradients[len(result)] or dot >= 0: continue
+            norm = sum(b * b for b in gradients[j])
+            g = [a - dot / norm * b for a, b in zip(g, gradients[j])]
+        result.append(g)
+    return result
+
+
+@pytest.mark.parametrize("seed, count", [*product(range(6), (2, 3, 5))])
+def test_pcgrad_against_loops(seed, count):
+    drawn = torch.randn(count, 4, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    generator = torch.Generator().manual_seed(seed)
+    orders = [torch.randperm(count, generator=generator).tolist() for _ in range(count)]
+    ours = project_conflicts(list(drawn), torch.Generator().manual_seed(seed))
+    np.testing.assert_allclose(torch.stack(ours).numpy(), by_hand(drawn.tolist(), orders), rtol=1e-12, atol=1e-14)
+
+
+def test_pcgrad_leaves_its_input_alone_and_survives_zeros():
+    given = [torch.tensor([1.0, 0.0]), torch.tensor([-1.0, 1.0]), torch.zeros(2)]
+    before = [g.clone() for g in given]
+    ours = project_conflicts(given)
+    assert all(map(torch.equal, given, before)) and torch.isfinite(torch.stack(ours)).all() and not ours[2].any()
+
+
+class TwoLosses(torch.nn.Module):
+    "A system whose two losses pull the table along given directions."
+    def __init__(self, first, second):
+        super().__init__()
+        self.item_embedding = torch.nn.Embedding(31, 2, padding_idx=0)
+        torch.nn.init.ones_(self.item_embedding.weight)
+        self.directions = {"first": torch.tensor(first), "second": torch.tensor(second)}
+    def item_embeddings(self): return self.item_embedding.weight[1:]
+    def losses(self, batch, generator=None): return {name: ((self.item_embeddings() @ d).sum(), 1) for name, d in self.directions.items()}
+    def score(self, batch, generator=None): return torch.zeros(len(batch.users), 30)
+
+
+def one_gradient(directions, data, **settings):
+    done = begin(TwoLosses(*directions), data, replace(EVERY, length_groups=1, **settings))
+    done.update(next(training_updates(data, np.random.default_rng(0), groups=1)))
+    return done.model.item_embedding.weight.grad[1:], done.model.item_embedding.weight.detach()
+
+
+def test_a_pcgrad_step_is_the_plain_step_where_gradients_agree(data):
+    agreeing = ([1.0, 2.0], [2.0, 0.5])
+    (g1, w1), (g2, w2) = one_gradient(agreeing, data), one_gradient(agreeing, data, pcgrad=True)
+    torch.testing.assert_close(g1, g2); torch.testing.assert_close(w1, w2)
+    opposed = ([1.0, 0.0], [-1.0, 1.0])
+    (g1, _), (g2, _) = one_gradient(opposed, data), one_gradient(opposed, data, pcgrad=True)
+    torch.testing.assert_close(g1, torch.tensor([0.0, 0.5]).expand(30, 2))
+    torch.testing.assert_close(g2, torch.tensor([0.25, 0.75]).expand(30, 2))  # ([½, ½] + [0, 1]) / 2
+
+
+# ---- device and precision
+
+@pytest.mark.parametrize("name", ["sasrec", "adrec"])
+def test_bfloat16_learns_the_same_to_its_own_precision(name, data):
+    histories = [train(data, one_stage(name, 4), EVERY, {"dim": 8}, device="cpu", precision=precision, progress=False) for precision in ("no", "bf16")]
+    (full, rows), (half, half_rows) = histories
+    assert all(w.dtype == torch.float32 for w in half.state_dict().values())
+    assert not equal(full.state_dict(), half.state_dict()), "was the second one really in bfloat16?"
+    np.testing.assert_allclose([r["loss"] for r in half_rows], [r["loss"] for r in rows], rtol=0.01)
+
+
+def test_two_trainings_with_their_own_precision_side_by_side(data):
+    def step(done):
+        batch = next(training_updates(data, np.random.default_rng(0), groups=1))
+        return done.update(batch)["cross_entropy"]
+    alone = {p: step(begin(adrec(data).eval(), data, precision=p)) for p in ("no", "bf16")}
+    both = {p: begin(adrec(data).eval(), data, precision=p) for p in ("bf16", "no")}
+    torch.manual_seed(0)
+    assert {p: step(both[p]) for p in ("no", "bf16")} == alone and alone["no"] != alone["bf16"]
+
+
+def test_devices(data):
+    assert begin(adrec(data), data).device.type == "cpu"
+    if torch.accelerator.current_accelerator(check_available=True) is None:
+        assert Training(adrec(data), data).device.type == "cpu", "auto is the CPU where there is nothing else"
+    with pytest.raises(InputError, match="no device 'nosuch'"): Training(adrec(data), data, device="nosuch")
+    with pytest.raises(InputError, match="precision 'bf61'. Did you mean 'bf16'"): Training(adrec(data), data, precision="bf61")
+
+
+# ---- what cannot work is said before anything is written
+
+@pytest.mark.parametrize("wrong, message", [
+    (dict(stages=one_stage("sasrek")), "system 'sasrek'. Did you mean 'sasrec'"),
+    (dict(stages=()), "at least one epoch"),
+    (dict(stages=three_stages(0)), "at least one epoch"),
+    (dict(options={"dmi": 8}), "option 'dmi'. Did you mean 'dim'"),
+    (dict(options={"dim": 10}), "heads must divide dim"),
+    (dict(options={"schedule": "cosin"}), "cosin"),
+    (dict(options={"steps": 4, "schedule": "linear"}), "adrec: "),
+    (dict(stages=one_stage("sasrec"), options={"attention_sink": True}), "attention_sink needs positions=False"),
+    (dict(stages=(Stage("pre-train", "sasrec", 3), *RECIPE[1:]), options={"attention_sink": True}), "attention_sink needs positions=False"),
+    (dict(stages=one_stage("sasrec"), options={"steps": 4}), "option 'steps'"),
+    (dict(options={"positions": True}), "option 'positions'"),
+    (dict(pretrained=torch.zeros(30, 9)), r"\(30, 9\).*\(30, 128\)"),
+    (dict(pretrained=torch.zeros(29, 128)), r"\(29, 128\).*\(30, 128\)"),
+    (dict(pretrained=torch.full((30, 128), torch.nan)), "30 rows.*finite"),
+    (dict(precision="fp17"), "precision 'fp17'"),
+    (dict(seed=-1), "seed"),
+])
+def test_a_run_that_cannot_work_leaves_nothing_behind(wrong, message, data, tmp_path):
+    with pytest.raises(InputError, match=message): start_run(tmp_path/"run", data, **wrong)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_configuration_that_is_no_json_leaves_nothing_behind(data, tmp_path):
+    with pytest.raises(TypeError): start_run(tmp_path/"run", data, options={"dim": np.int64(8)})
+    assert not list(tmp_path.iterdir())
+
+
+def test_too_few_items(tmp_path):
+    few = synthetic_data(users=30, items=18, clusters=3, dim=4)[0]
+    with pytest.raises(InputError, match="18 items.*at least 20"): start_run(tmp_path/"run", few, options=OPTIONS)
+    with pytest.raises(InputError, match="18 items.*at least 20"): train(few, RECIPE, EVERY, OPTIONS)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("wrong", [dict(monitor="NDCG@50"), dict(learning_rate=0), dict(learning_rate=float("nan")), dict(patience=0),
+                                   dict(validate_every=0), dict(users_per_update=-1), dict(weight_decay=-1), dict(max_length=0)])
+def test_settings_that_make_no_sense(wrong):
+    with pytest.raises(InputError, match="metric" if "monitor" in wrong else f"{list(wrong)[0]} must be"): Settings(**wrong)
+
+
+def test_each_system_takes_the_options_that_it_knows(data):
+    assert {"steps", "schedule", "dim", "attention_sink", "max_length"} <= known_options("adrec")
+    assert {"positions", "dim", "padding_class"} <= known_options("sasrec") and "steps" not in known_options("sasrec")
+    assert known_options("stage1") == known_options("sasrec") - {"positions"}
+    model, history = train(data, three_stages(1), EVERY, OPTIONS, device="cpu", progress=False)
+    assert model.diffusion.steps == 4 and model.item_embeddings().shape == (30, 8)
+    assert [row["stage"] for row in history] == ["pre-train", "warm-up"]
+
+
+def test_a_loss_that_is_no_number_ends_the_training_with_its_place(data):
+    class Broken(TwoLosses):
+        def losses(self, batch, generator=None):
+            losses = super().losses(batch)
+            if done.epoch == 2: losses["second"] = (losses["second"][0] * torch.nan, 1)
+            return losses
+    done = begin(Broken([1.0, 0.0], [0.0, 1.0]), data, replace(EVERY, length_groups=1))
+    with pytest.raises(FloatingPointError, match=r"second nan.*epoch 2 of stage 'train'.*learning rate \(now 0.003\)"):
+        done.fit(one_stage("adrec", 5), progress=False)
+    assert len(done.history) == 2
+
+
+def test_a_taken_folder_is_refused(data, whole, tmp_path):
+    before = contents(whole)
+    with pytest.raises(InputError, match="already there.*--resume"): start_run(whole, data)
+    (tmp_path/"file").write_text("")
+    with pytest.raises(InputError, match="already there"): start_run(tmp_path/"file", data)
+    assert contents(whole) == before
+    (tmp_path/"empty").mkdir()
+    assert (start_run(tmp_path/"empty", data, options=OPTIONS)/"config.json").exists()
+
+
+# ---- damaged and foreign folders
+
+@pytest.fixture
+def copy(whole, tmp_path):
+    "A finished run to spoil."
+    out = tmp_path/"run"
+    out.mkdir()
+    for name, content in contents(whole).items(): (out/name).write_bytes(content)
+    return out
+
+
+def half(content): return content[:len(content) // 2]
+
+@pytest.mark.parametrize("name", ["config.json", "metrics.json", "history.jsonl", "items.csv", "model.safetensors"])
+@pytest.mark.parametrize("spoil", [half, lambda c: b"", lambda c: b"[1]", lambda c: b"\xff\xfe{"], ids=["half", "empty", "list", "bytes"])
+def test_a_damaged_file_is_named(name, spoil, copy):
+    if (name, spoil(b"x")) == ("history.jsonl", b""): return  # no epochs: odd, but readable
+    (copy/name).write_bytes(spoil((copy/name).read_bytes()))
+    with pytest.raises(InputError, match=name.replace(".", r"\.")) as e: load_run(copy)
+    assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize("name", ["config.json", "metrics.json", "history.jsonl", "items.csv", "model.safetensors"])
+def test_a_missing_file_is_named(name, copy):
+    (copy/name).unlink()
+    with pytest.raises(InputError, match=name.replace(".", r"\.")): load_run(copy)
+
+
+def test_a_damaged_line_of_history_is_named(copy):
+    lines = (copy/"history.jsonl").read_text().splitlines()
+    for bad in (lines[3][:30], '{"epoch": 3}', "null"):
+        (copy/"history.jsonl").write_text("\n".join([*lines[:3], bad, *lines[4:]]))
+        with pytest.raises(InputError, match=r"history\.jsonl, line 4: "): RunFolder(copy).read_history()
+
+
+def test_settings_of_another_version_are_named(copy, data):
+    config = json.loads((copy/"config.json").read_text())
+    config["settings"]["warp"] = 9
+    (copy/"config.json").write_text(json.dumps(config))
+    (copy/"metrics.json").unlink()
+    with pytest.raises(InputError, match="config.json.*warp"): go(copy, data)
+
+
+def test_files_that_do_not_fit_together(copy, data):
+    save_file({"x": torch.zeros(2)}, copy/"model.safetensors")
+    with pytest.raises(InputError, match=r"model\.safetensors does not fit config\.json"): load_run(copy)
+    save_file({"x": torch.zeros(2)}, copy/"stage1.safetensors")
+    with pytest.raises(InputError, match=r"stage1\.safetensors"): pretrained_items(copy, data)
+
+
+def test_a_run_belongs_to_its_data(copy, data):
+    with pytest.raises(InputError, match="other data.*fingerprint"): go(copy, synthetic_data(users=80, items=30, clusters=3, dim=4, seed=4)[0])
+    with pytest.raises(InputError, match="from memory.*pass them again"): load_run(copy).data()
+    (copy/"metrics.json").unlink()
+    with pytest.raises(InputError, match="from memory"): go(copy, None)
+
+
+def test_a_checkpoint_that_cannot_be_continued(data, tmp_path):
+    done, path = begin(adrec(data), data), tmp_path/"c.safetensors"
+    done.fit(one_stage("adrec", 1), progress=False).save(path)
+    torch.manual_seed(0)
+    with pytest.raises(InputError, match="does not fit this training"): begin(ADRec(data.n_items, dim=16), data).load(path)
+    tensors, rest = read_checkpoint(path)
+    save_file(tensors | {"random.cuda": torch.zeros(16, dtype=torch.uint8)}, path, {"training": json.dumps(rest)})
+    with pytest.raises(InputError, match="another kind of device"): begin(adrec(data), data).load(path)
+    save_file(tensors, path)
+    with pytest.raises(InputError, match="not a checkpoint"): begin(adrec(data), data).load(path)
+    path.write_bytes(half(path.read_bytes()))
+    with pytest.raises(InputError, match="not a checkpoint"): read_checkpoint(path)
+
+
+def test_writing_is_all_or_nothing(tmp_path, monkeypatch):
+    path = tmp_path/"a.txt"
+    write_atomically(path, "old")
+    def fail(*_): raise KeyboardInterrupt
+    for what in ("replace", "fsync"):
+        with monkeypatch.context() as m, pytest.raises(KeyboardInterrupt):
+            m.setattr(os, what, fail)
+            write_atomically(path, "new")
+        assert contents(tmp_path) == {"a.txt": b"old"}
+    assert write_atomically(path, "ä".encode()).read_bytes() == "ä".encode()
+    assert write_atomically(path, "ü").read_text(encoding="utf-8") == "ü"
+
+
+# ---- tables from elsewhere
+
+def test_a_pretrained_table_from_a_run_or_a_file(data, whole, tmp_path):
+    table = load_file(whole/"stage1.safetensors")["items"]
+    np.save(tmp_path/"t.npy", table.numpy()); save_file({"any name": table}, tmp_path/"t.safetensors")
+    np.save(tmp_path/"double.npy", table.double().numpy())
+    for source in (whole, whole/"stage1.safetensors", tmp_path/"t.npy", tmp_path/"t.safetensors", tmp_path/"double.npy"):
+        assert torch.equal(pretrained_items(source, data), table)
+    start_run(tmp_path/"run", data, RECIPE, EVERY, OPTIONS, seed=1, pretrained=table)
+    run = go(tmp_path/"run", data)
+    assert equal(run.model.state_dict(), load_run(whole).model.state_dict()), "stages 2 and 3 are the same from the same table"
+    assert set(run.history.system) == {"adrec"}
+
+
+def test_a_run_without_stage_1_gives_its_final_table(data, tmp_path):
+    start_run(tmp_path/"run", data, one_stage("sasrec", 2), EVERY, {"dim": 8})
+    run = go(tmp_path/"run", data)
+    assert torch.equal(pretrained_items(tmp_path/"run", data), run.model.item_embeddings())
+
+
+def test_a_recipe_of_pre_training_alone_can_be_resumed_at_its_very_end(data, tmp_path):
+    start_run(tmp_path/"run", data, RECIPE[:1], EVERY, {"dim": 8})
+    with pytest.MonkeyPatch.context() as m, pytest.raises(KeyboardInterrupt):
+        def fail(*_): raise KeyboardInterrupt
+        m.setattr(RunFolder, "finish", fail)
+        go(tmp_path/"run", data)
+    assert len(go(tmp_path/"run", data).history) == 5
+
+
+def test_no_pickle_is_ever_loaded(data, tmp_path):
+    class Bomb:
+        def __reduce__(self): return (os.mkdir, (str(tmp_path/"exploded"),))
+    np.save(tmp_path/"bomb.npy", np.array([Bomb()] * 30, dtype=object), allow_pickle=True)
+    torch.save({"items": Bomb()}, tmp_path/"bomb.safetensors")
+    (tmp_path/"empty.npy").write_bytes(b""); (tmp_path/"text.npy").write_text("hello"); np.save(tmp_path/"words.npy", np.array(["a"] * 30))
+    for path in [*tmp_path.glob("*.npy"), *tmp_path.glob("*.safetensors")]:
+        with pytest.raises(InputError, match=f"{path.name} holds no readable array"): pretrained_items(path, data)
+    assert not (tmp_path/"exploded").exists()
+
+
+def test_tables_of_other_items(data, whole, tmp_path):
+    np.save(tmp_path/"few.npy", np.zeros((7, 8))); save_file({"a": torch.zeros(30, 8), "b": torch.zeros(30, 8)}, tmp_path/"two.safetensors")
+    for source, message in ((tmp_path/"few.npy", r"\(7, 8\).*30 rows"), (tmp_path/"two.safetensors", "one array"), (tmp_path/"none.npy", "no such"), (tmp_path, "not a run folder")):
+        with pytest.raises(InputError, match=message): pretrained_items(source, data)
+    with pytest.raises(InputError, match="other data"): pretrained_items(whole, synthetic_data(seed=9)[0])
+
+
+def test_set_items_keeps_the_padding_row(data):
+    model = build_system("sasrec", 30, dim=8)
+    set_items(model, torch.ones(30, 8))
+    assert not model.item_embedding.weight[0].any() and (model.item_embeddings() == 1).all()
+
+
+# ---- what a run is for
+
+def test_seen_items_are_not_recommended(data, whole):
+    run, ids = load_run(whole), data.item_info.item_id
+    for user in range(0, 80, 9):
+        history = ids.loc[data.sequence(user)].tolist()
+        best = run.recommend(history, k=10)
+        assert not set(best.item_id) & set(history) and best["rank"].tolist() == list(range(1, 11))
+        assert best.score.is_monotonic_decreasing and best.item_id.is_unique
+        assert (best.title == run.items.set_index("item_id").title.loc[best.item_id].values).all()
+    assert len(run.recommend(ids.tolist()[:20], k=10)) == 10, "all ten others"
+    with pytest.raises(InputError, match="k = 11"): run.recommend(ids.tolist()[:20], k=11)
+    assert set(run.recommend(["i1"], k=30, filter_seen=False).item_id) == set(ids)
+    with pytest.raises(InputError, match="no item 'i99'"): run.recommend(["i99"])
+    pd.testing.assert_frame_equal(run.recommend(["i1", "i2"]), run.recommend(["i1", "i2"]))
+
+
+def test_seen_long_ago_is_seen(data, tmp_path):
+    start_run(tmp_path/"run", data, one_stage("sasrec", 1), replace(EVERY, max_length=3), {"dim": 8})
+    run, ids = go(tmp_path/"run", data), data.item_info.item_id.tolist()
+    assert not set(run.recommend(ids[:12], k=18).item_id) & set(ids[:12])
+
+
+def test_the_item_table_goes_out_and_comes_back(data, whole, tmp_path):
+    run = load_run(whole)
+    vectors = run.model.item_embeddings().detach().numpy()
+    npy, ids = run.export_items(tmp_path/"items.npy")
+    np.testing.assert_array_equal(np.load(npy, allow_pickle=False), vectors)
+    pd.testing.assert_frame_equal(pd.read_csv(ids), run.items.reset_index(drop=True))
+    for name, read in (("t.csv", pd.read_csv), ("t.parquet", pd.read_parquet)):
+        table = read(run.export_items(tmp_path/name)[0])
+        assert table.item_id.tolist() == data.item_info.item_id.tolist() and table.title.tolist() == data.item_info.title.tolist()
+        np.testing.assert_allclose(table.filter(regex=r"^dim\d+$").to_numpy(np.float32), vectors, rtol=1e-6)
+    assert torch.equal(pretrained_items(npy, data), torch.from_numpy(vectors))
+    before = set(tmp_path.iterdir())
+    for bad in ("t.xlsx", "t", "nosuch/t.csv"):
+        with pytest.raises(InputError, match=bad): run.export_items(tmp_path/bad)
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_strange_ids_and_titles_come_back_as_they_were(data, tmp_path):
+    info = data.item_info.copy()
+    info["item_id"] = [["NA", "007", 'a,"b"', "zwei\nZeilen", "ünï", "1e5", " "][i] if i < 7 else f"x{i}" for i in range(30)]
+    info.loc[3, "title"] = None
+    odd = replace(data, item_info=info)
+    start_run(tmp_path/"run", odd, one_stage("sasrec", 1), EVERY, {"dim": 8})
+    run = go(tmp_path/"run", odd)
+    assert run.items.item_id.tolist() == info.item_id.tolist() and run.items.title[3] == ""
+    assert run.recommend(["007", "NA"], k=3).shape[0] == 3
