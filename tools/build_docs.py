@@ -35,7 +35,7 @@ def defined_names(source:str) -> list[str]:
         elif isinstance(node, ast.FunctionDef):
             found = patch_name(node)
             names += [found] if isinstance(found, str) else list(found)
-    return [n for n in names if "._" not in n and n[0] != "_"]
+    return [n for n in names if not n.split(".")[-1].startswith("__")]
 
 
 class mark_exports(Processor):
