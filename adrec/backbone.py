@@ -6,12 +6,12 @@
 __all__ = ['xavier_linear', 'CausalSelfAttention', 'FeedForward', 'Block', 'Encoder', 'key_padding_bias', 'KeyValueCache',
            'last_token_bias', 'sink_bias']
 
-# %% ../nbs/04_backbone.ipynb #351a2e95
+# %% ../nbs/04_backbone.ipynb #c5b8a3a1
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-# %% ../nbs/04_backbone.ipynb #4ada9018
+# %% ../nbs/04_backbone.ipynb #75cc41c5
 def xavier_linear(
     inputs:int,   # input width
     outputs:int,  # output width, a multiple of `parts`
@@ -22,7 +22,7 @@ def xavier_linear(
     for block in layer.weight.chunk(parts): nn.init.xavier_normal_(block)
     return layer
 
-# %% ../nbs/04_backbone.ipynb #63a99ce0
+# %% ../nbs/04_backbone.ipynb #e9109c8d
 class CausalSelfAttention(nn.Module):
     "Multi-head self-attention: position i sees positions 1…i (Vaswani et al. 2017, eq. 1)."
     def __init__(self,
@@ -49,7 +49,7 @@ class CausalSelfAttention(nn.Module):
         o = F.scaled_dot_product_attention(q, k, v, bias, dropout, is_causal=bias is None)
         return self.out(o.transpose(1, 2).reshape(batch, length, dim))
 
-# %% ../nbs/04_backbone.ipynb #314daa97
+# %% ../nbs/04_backbone.ipynb #8ab44f62
 class FeedForward(nn.Sequential):
     "Two linear layers with a tanh-GELU and dropout between them, applied to each token alone."
     def __init__(self,
@@ -59,7 +59,7 @@ class FeedForward(nn.Sequential):
         super().__init__(xavier_linear(dim, 4 * dim), nn.GELU(approximate="tanh"),
                          nn.Dropout(dropout), xavier_linear(4 * dim, dim))
 
-# %% ../nbs/04_backbone.ipynb #74ff21b4
+# %% ../nbs/04_backbone.ipynb #2f1489ff
 class Block(nn.Module):
     "Attention, then feed-forward, each with dropout, residual and LayerNorm."
     def __init__(self,
@@ -86,7 +86,7 @@ class Block(nn.Module):
         x = self.norm1(x + self.dropout(self.attention(x, bias, cache)))
         return self.norm2(x + self.dropout(self.feed_forward(x)))
 
-# %% ../nbs/04_backbone.ipynb #02ebbb1b
+# %% ../nbs/04_backbone.ipynb #91805eed
 class Encoder(nn.Module):
     "A stack of blocks; with `caches` it continues a sequence that it has read before."
     def __init__(self,
@@ -108,7 +108,7 @@ class Encoder(nn.Module):
             x = block(x, bias, cache)
         return x
 
-# %% ../nbs/04_backbone.ipynb #cabe577e
+# %% ../nbs/04_backbone.ipynb #76a0ab41
 def key_padding_bias(
     lengths,     # real tokens per user, (B,)
     length:int,  # tokens in this batch, padding on the right included
@@ -118,7 +118,7 @@ def key_padding_bias(
     bias = torch.zeros(seen.shape, device=lengths.device).masked_fill(~seen, float("-inf"))
     return bias[:, None, None]
 
-# %% ../nbs/04_backbone.ipynb #cb357ddb
+# %% ../nbs/04_backbone.ipynb #643ae40f
 class KeyValueCache:
     "One layer's keys and values of a history, and a place for a last token that keeps changing."
     def __init__(self): self.keys = self.values = None
@@ -135,7 +135,7 @@ class KeyValueCache:
         self.keys[:, :, -1:], self.values[:, :, -1:] = k, v
         return self.keys, self.values
 
-# %% ../nbs/04_backbone.ipynb #9bd17e39
+# %% ../nbs/04_backbone.ipynb #14db5e9f
 def last_token_bias(
     lengths,    # real history tokens in the cache, per user, (B,)
     places:int, # history places in the cache, L
@@ -143,7 +143,7 @@ def last_token_bias(
     "The attention bias for one token behind right-padded histories in a `KeyValueCache`."
     return F.pad(key_padding_bias(lengths, places), (0, 1))
 
-# %% ../nbs/04_backbone.ipynb #226f0a64
+# %% ../nbs/04_backbone.ipynb #df3bab0f
 def sink_bias(
     lengths,     # real tokens per user, (B,)
     length:int,  # tokens in this batch, padding on the right included, sink not included

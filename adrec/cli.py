@@ -8,13 +8,13 @@ __all__ = ['app', 'Version', 'Debug', 'DataName', 'MinRating', 'KCore', 'UserCol
            'Out', 'ModelName', 'TrainingSeed', 'Epochs', 'Precision', 'Pretrained', 'Resume', 'Dim', 'Steps',
            'Schedule', 'NoiseScale', 'Level', 'MaxLength', 'LearningRate', 'Patience', 'PCGrad', 'Progress',
            'AttentionSink', 'PaddingClass', 'WarmUpDecay', 'AnyMetric', 'UserId', 'History', 'HowMany', 'FilterSeen',
-           'examples', 'adrec', 'complaint', 'main', 'chosen', 'data_arguments', 'from_anywhere', 'print_json',
-           'print_columns', 'data', 'list_data_sets', 'print_facts', 'preprocessing', 'find_system', 'find_device',
-           'said_protocol', 'print_metrics', 'evaluate', 'pick', 'check_options', 'start_training', 'check_resumed',
-           'guarded', 'run_training', 'show_progress', 'train', 'report_training', 'find_history', 'print_history',
+           'examples', 'complaint', 'main', 'chosen', 'data_arguments', 'from_anywhere', 'print_json', 'print_columns',
+           'data', 'list_data_sets', 'print_facts', 'preprocessing', 'find_system', 'find_device', 'said_protocol',
+           'print_metrics', 'evaluate', 'pick', 'check_options', 'start_training', 'check_resumed', 'guarded',
+           'run_training', 'show_progress', 'train', 'report_training', 'find_history', 'print_history',
            'print_recommendations', 'split_ids', 'check_recommend', 'recommend', 'export', 'demo']
 
-# %% ../nbs/13_cli.ipynb #08320136
+# %% ../nbs/13_cli.ipynb #f9deb0f0
 import json
 import shlex
 import shutil
@@ -28,7 +28,7 @@ import typer
 
 from . import __version__
 
-# %% ../nbs/13_cli.ipynb #626b49f5
+# %% ../nbs/13_cli.ipynb #1be6e27d
 def examples(
     *lines,  # lines of shell
 )->str:
@@ -38,7 +38,7 @@ def examples(
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False,
                   context_settings={"help_option_names": ["-h", "--help"]})
 
-# %% ../nbs/13_cli.ipynb #13f17018
+# %% ../nbs/13_cli.ipynb #848af67c
 Version = Annotated[bool, typer.Option(
     "--version",
     help="Print the version and stop.")]
@@ -52,7 +52,7 @@ Debug = Annotated[bool, typer.Option(
     "adrec evaluate popularity --data ml-100k                    the bar to clear",
     "adrec train --data ml-100k --model adrec --out runs/adrec   the full recipe",
     "adrec recommend runs/adrec --user 196                       what next?"))
-def adrec(
+def _adrec(
     context:typer.Context,
     version:Version=False,
     debug:Debug=False,
@@ -66,7 +66,7 @@ def adrec(
         raise typer.Exit()
     if context.invoked_subcommand is None: print(context.get_help())
 
-# %% ../nbs/13_cli.ipynb #c653238c
+# %% ../nbs/13_cli.ipynb #78eaa8b4
 def complaint(
     error:Exception,  # whatever went wrong
 )->str:
@@ -80,7 +80,7 @@ def complaint(
     known = isinstance(error, (InputError, OSError, FloatingPointError))
     return " ".join(str(error).splitlines()) if known else ""
 
-# %% ../nbs/13_cli.ipynb #ff413261
+# %% ../nbs/13_cli.ipynb #d03d035a
 def main(
     arguments=None,  # words of the command line; those of this process if None
 ):
@@ -96,7 +96,7 @@ def main(
         if message: print(f"adrec: {message}", file=sys.stderr)
         sys.exit(2 if message else 1)
 
-# %% ../nbs/13_cli.ipynb #2d66d9e7
+# %% ../nbs/13_cli.ipynb #7635aed4
 DataName = Annotated[str|None, typer.Option(
     "--data", metavar="NAME|FILE",
     help="A built-in data set (`adrec data` lists them) or a file: CSV, TSV, Parquet, "
@@ -109,7 +109,7 @@ KCore = Annotated[int|None, typer.Option(
     help="Keep users and items with at least K interactions among each other; 0 keeps all.  "
          "[default: 5 where there are ratings]")]
 
-# %% ../nbs/13_cli.ipynb #90c0fe8f
+# %% ../nbs/13_cli.ipynb #89bd5d40
 UserColumn = Annotated[str|None, typer.Option(
     "--user-column", metavar="NAME",
     help="A file's column of users.  [default: user_id]")]
@@ -123,7 +123,7 @@ RatingColumn = Annotated[str|None, typer.Option(
     "--rating-column", metavar="NAME",
     help="A file's column of ratings; the file may have none.  [default: rating]")]
 
-# %% ../nbs/13_cli.ipynb #eceadd2f
+# %% ../nbs/13_cli.ipynb #c69ce25d
 def chosen(
     **options,  # name = value
 )->dict:
@@ -150,7 +150,7 @@ def data_arguments(
                          f"leave out {options[-1]}")
     return None if source is None else {"source": source} | steps | columns
 
-# %% ../nbs/13_cli.ipynb #1972c899
+# %% ../nbs/13_cli.ipynb #5f9d1ac1
 def from_anywhere(
     arguments:dict,  # for `load_data`
 )->dict:
@@ -160,7 +160,7 @@ def from_anywhere(
     if source in DATA_SETS or not Path(source).exists(): return arguments
     return arguments | {"source": str(Path(source).resolve())}
 
-# %% ../nbs/13_cli.ipynb #2b9bb853
+# %% ../nbs/13_cli.ipynb #ae8ceeaa
 AsJson = Annotated[bool, typer.Option(
     "--json",
     help="Print JSON for programs instead of text for people.")]
@@ -183,7 +183,7 @@ def print_columns(
             cells.append(cell.rjust(width) if i in right else cell.ljust(width))
         print("  ".join(cells).rstrip())
 
-# %% ../nbs/13_cli.ipynb #f336acb1
+# %% ../nbs/13_cli.ipynb #f11865a5
 @app.command(epilog=examples(
     "adrec data",
     "adrec data ml-100k --json",
@@ -211,7 +211,7 @@ def data(
     if as_json: return print_json(found.describe())
     print_facts(found.describe() | {"preprocessing": preprocessing(found)})
 
-# %% ../nbs/13_cli.ipynb #e9738946
+# %% ../nbs/13_cli.ipynb #4333e6aa
 def list_data_sets(
     known:dict,    # name -> description
     as_json:bool,  # for a program?
@@ -242,7 +242,7 @@ def preprocessing(
     if k: steps.append(f"{k}-core")
     return ", ".join(steps) or "none"
 
-# %% ../nbs/13_cli.ipynb #4e74d1cb
+# %% ../nbs/13_cli.ipynb #32858b73
 def find_system(
     name:str,             # a run folder, or a name in `BASELINES`
     arguments:dict|None,  # for `load_data`; None: the data that the run was trained on
@@ -266,7 +266,7 @@ def find_system(
     data = run_data(run.folder, run.config, load_data(**arguments) if arguments else None)
     return run.model, data, {"max_length": run.config["settings"]["max_length"]}
 
-# %% ../nbs/13_cli.ipynb #9a898357
+# %% ../nbs/13_cli.ipynb #c3e24398
 def find_device(
     name:str,  # auto, cpu, cuda, …
 )->str:
@@ -280,7 +280,7 @@ def find_device(
         raise InputError(f"there is no device {name!r} here: choose {choices}")
     return there[-1] if name == "auto" else name
 
-# %% ../nbs/13_cli.ipynb #c2bb4117
+# %% ../nbs/13_cli.ipynb #ad07ad72
 TIES_SAID = {
     "pessimistic": "an answer takes the worst of its tied places",
     "expected": "an answer takes the average over its tied places",
@@ -305,7 +305,7 @@ def print_metrics(
         body.append([title, *(f"{100 * metrics[name]:.2f}" for name in names)])
     print_columns([["%", *names], *body], right=range(1, len(names) + 1))
 
-# %% ../nbs/13_cli.ipynb #a56662f6
+# %% ../nbs/13_cli.ipynb #ed78ca49
 Split = Annotated[str, typer.Option(
     help="test: find each user's last item. validation: the one before.")]
 Ties = Annotated[str, typer.Option(
@@ -321,7 +321,7 @@ Device = Annotated[str, typer.Option(
     "--device", metavar="NAME",
     help="auto (an accelerator if there is one), cpu, cuda, mps, ...")]
 
-# %% ../nbs/13_cli.ipynb #c498c32f
+# %% ../nbs/13_cli.ipynb #7e098061
 @app.command(epilog=examples(
     "adrec evaluate runs/adrec",
     "adrec evaluate runs/adrec --split validation --json",
@@ -354,7 +354,7 @@ def evaluate(
     print(said_protocol(result.as_dict()), end="\n\n")
     print_metrics({split: result.metrics})
 
-# %% ../nbs/13_cli.ipynb #a5a1dc4a
+# %% ../nbs/13_cli.ipynb #1f91a704
 SETTINGS = ("learning_rate", "patience", "max_length", "pcgrad", "warm_up_decay", "any_metric")
 DIFFUSION = ("steps", "schedule", "noise_scale", "level")  # only a diffusion model has these
 OPTIONS = ("dim", *DIFFUSION, "attention_sink", "padding_class")
@@ -366,21 +366,22 @@ def pick(
     "Some of the options."
     return {name: given[name] for name in names if name in given}
 
-# %% ../nbs/13_cli.ipynb #5dffa6b4
+# %% ../nbs/13_cli.ipynb #4d04b548
 def check_options(
     given:dict,  # the options that were given, by name
 ):
     "Raise `InputError` for a choice about training that cannot be."
     from adrec.data import InputError
+    from adrec.training import SYSTEMS, known_options
     model = given.get("model", "adrec")
-    if model != "adrec" and (wrong := list(pick(given, DIFFUSION))):
-        option = wrong[0].replace("_", "-")
-        raise InputError(f"--{option} is a choice about diffusion, and {model} has none")
+    known = known_options(model) if model in SYSTEMS else OPTIONS
+    if wrong := [name for name in pick(given, OPTIONS) if name not in known]:
+        raise InputError(f"{model} has no option --{wrong[0].replace('_', '-')}")
     if not 0 <= given.get("noise_scale", 0) < float("inf"):
         raise InputError("a noise scale is a number from 0 up, such as 0.001, "
                          f"and not {given['noise_scale']}")
 
-# %% ../nbs/13_cli.ipynb #c9d204e6
+# %% ../nbs/13_cli.ipynb #f395f1af
 def start_training(
     out:str,         # the folder to make
     given:dict,      # the options that were given, by name
@@ -403,7 +404,7 @@ def start_training(
         data_arguments=from_anywhere(arguments))
     return data
 
-# %% ../nbs/13_cli.ipynb #13be275d
+# %% ../nbs/13_cli.ipynb #5c49aa43
 def check_resumed(
     out:str,     # the run folder
     given:dict,  # the options that were given, by name
@@ -424,7 +425,7 @@ def check_resumed(
                              f"not {given[name]}: leave the option out to resume, "
                              "or begin another run")
 
-# %% ../nbs/13_cli.ipynb #4ffd83c4
+# %% ../nbs/13_cli.ipynb #f7d88454
 @contextmanager
 def guarded(
     out:str,     # the run folder
@@ -458,13 +459,14 @@ def run_training(
     with guarded(out, fresh=not resume):
         return training.continue_run(out, data, device=device, progress=progress)
 
-# %% ../nbs/13_cli.ipynb #2aa6cf78
+# %% ../nbs/13_cli.ipynb #7ba5a92f
 Out = Annotated[str, typer.Option(
     metavar="RUN",
     help="The run folder: a new one; or, with --resume, the one to continue.")]
 ModelName = Annotated[str|None, typer.Option(
     "--model", metavar="NAME",
-    help="adrec (in three stages) or sasrec (SASRec+, the strong baseline).  "
+    help="adrec (in three stages), sasrec (SASRec+, the strong baseline), or dreamrec or "
+         "diffurec (two earlier diffusion recommenders).  "
          "[default: adrec]")]
 TrainingSeed = Annotated[int|None, typer.Option(
     "--seed", min=0, max=2**32 - 1, metavar="N",
@@ -483,26 +485,26 @@ Resume = Annotated[bool, typer.Option(
     "--resume",
     help="Continue the run in --out, as its config.json says.")]
 
-# %% ../nbs/13_cli.ipynb #ab92148c
+# %% ../nbs/13_cli.ipynb #9726556a
 Dim = Annotated[int|None, typer.Option(
     min=1, metavar="D",
     help="Width of the model and of the item vectors.  [default: 128]")]
 Steps = Annotated[int|None, typer.Option(
     min=1, metavar="T",
-    help="ADRec: diffusion steps.  [default: 32]")]
+    help="Diffusion steps.  [default: 32]")]
 Schedule = Annotated[str|None, typer.Option(
     metavar="NAME",
-    help="ADRec: noise schedule: trunc_lin, linear, cosine, sqrt, trunc_cos, pw_lin or beta.  "
+    help="Noise schedule: trunc_lin, linear, cosine, sqrt, trunc_cos, pw_lin or beta.  "
          "[default: trunc_lin]")]
 NoiseScale = Annotated[float|None, typer.Option(
     metavar="R",
-    help="ADRec: lambda, the weight of the noisy target beside the context.  "
+    help="ADRec, DiffuRec: lambda, the weight of the noisy target.  "
          "[default: 0.001]")]
 Level = Annotated[str|None, typer.Option(
     metavar="NAME",
     help="ADRec: a time step per token, or one per sequence.  [default: token]")]
 
-# %% ../nbs/13_cli.ipynb #acef9b48
+# %% ../nbs/13_cli.ipynb #cf8791ae
 MaxLength = Annotated[int|None, typer.Option(
     min=1, metavar="L",
     help="So many of the most recent items count.  [default: 50]")]
@@ -525,7 +527,7 @@ def show_progress(
     "Whether to show progress bars: as was said, or if somebody sits at a terminal."
     return sys.stderr.isatty() if wanted is None else wanted
 
-# %% ../nbs/13_cli.ipynb #b32b219a
+# %% ../nbs/13_cli.ipynb #9666df65
 AttentionSink = Annotated[bool, typer.Option(
     "--attention-sink",
     help="As the authors' code: padding is visible to attention, here as one extra token.")]
@@ -539,7 +541,7 @@ AnyMetric = Annotated[bool, typer.Option(
     "--any-metric",
     help="As the authors' code: any of six metrics may declare a new best.")]
 
-# %% ../nbs/13_cli.ipynb #4a8cdd08
+# %% ../nbs/13_cli.ipynb #367626f3
 @app.command(epilog=examples(
     "adrec train --data ml-100k --model adrec --out runs/adrec",
     "adrec train --data ml-100k --model sasrec --out runs/sasrec --seed 1",
@@ -572,7 +574,7 @@ def train(
                                time_column, rating_column)
     report_training(run_training(out, given, arguments, device, show_progress(progress)))
 
-# %% ../nbs/13_cli.ipynb #11dec801
+# %% ../nbs/13_cli.ipynb #ee2c94d2
 def report_training(
     run,  # a `Run`
 ):
@@ -587,7 +589,7 @@ def report_training(
     print()
     for path in sorted(run.folder.path.iterdir()): print(f"wrote {path}")
 
-# %% ../nbs/13_cli.ipynb #8c308611
+# %% ../nbs/13_cli.ipynb #b1229867
 def find_history(
     run,             # a `Run`
     user:str,        # an original id
@@ -620,7 +622,7 @@ def print_recommendations(
     right = (0, text.shape[1] - 1)  # rank and score
     print_columns([text.columns.tolist(), *text.to_numpy().tolist()], right)
 
-# %% ../nbs/13_cli.ipynb #a966465a
+# %% ../nbs/13_cli.ipynb #bda11d47
 def split_ids(
     history:str,  # such as "i12, i7,i40"
 )->list:
@@ -639,7 +641,7 @@ def check_recommend(
     if arguments and user is None:
         raise InputError("--data tells what a --user has seen: leave it out with --history")
 
-# %% ../nbs/13_cli.ipynb #8d54624f
+# %% ../nbs/13_cli.ipynb #2df74c0e
 UserId = Annotated[str|None, typer.Option(
     "--user", metavar="ID",
     help="A user of the data that the run was trained on.")]
@@ -653,7 +655,7 @@ FilterSeen = Annotated[bool, typer.Option(
     "--filter-seen/--no-filter-seen",
     help="Leave out the items of the history.")]
 
-# %% ../nbs/13_cli.ipynb #2304b960
+# %% ../nbs/13_cli.ipynb #ef103b6e
 @app.command(epilog=examples(
     "adrec recommend runs/adrec --user 196",
     'adrec recommend runs/adrec --history "50,181,172" -k 5',
@@ -689,7 +691,7 @@ def recommend(
     print("\nnext")
     print_recommendations(best)
 
-# %% ../nbs/13_cli.ipynb #722b0680
+# %% ../nbs/13_cli.ipynb #dd79f949
 @app.command(epilog=examples(
     "adrec export runs/adrec -o items.parquet",
     "adrec export runs/adrec -o items.npy"))
@@ -713,7 +715,7 @@ def export(
     print(f"{len(found.items):,} items, {found.model.item_embeddings().shape[1]} dimensions")
     for file in files: print(f"wrote {file}")
 
-# %% ../nbs/13_cli.ipynb #ab456f7d
+# %% ../nbs/13_cli.ipynb #45aa4598
 @app.command(epilog=examples(
     "adrec demo",
     "adrec demo --out runs/demo-seed-1 --seed 1",
@@ -745,5 +747,5 @@ def demo(
     result = experiments.demo(out, seed, epochs, arguments, show_progress(progress))
     print(experiments.demo_text(result))
 
-# %% ../nbs/13_cli.ipynb #afa6f39d
+# %% ../nbs/13_cli.ipynb #71e935d2
 if __name__ == "__main__" and "__file__" in globals(): main()

@@ -7,7 +7,7 @@ __all__ = ['DEMO_SETTINGS', 'DEMO_EPOCHS', 'interval_table', 'paired_difference'
            'plot_intervals', 'DemoResult', 'demo_runs', 'epochs_trained', 'demo_table', 'demo_recommendations',
            'save_figure', 'demo_figures', 'free_folder', 'demo', 'demo_text', 'collect_runs', 'load_results']
 
-# %% ../nbs/12_experiments.ipynb #2b33fa2c
+# %% ../nbs/12_experiments.ipynb #7dab6693
 import io
 import json
 import time
@@ -24,7 +24,7 @@ from .ranking import BASELINES, confidence_interval, evaluate, seed_interval
 from .training import (Settings, continue_run, load_run, one_stage, start_run, three_stages,
                             write_atomically)
 
-# %% ../nbs/12_experiments.ipynb #fc350584
+# %% ../nbs/12_experiments.ipynb #61e1fc40
 def interval_table(
     evaluations:dict,            # name → `Evaluation`, all of the same users and split
     metrics=("HR@20", "NDCG@20"),# which metrics to show
@@ -38,7 +38,7 @@ def interval_table(
                       for m, i in intervals.items() for part in ("mean", "low", "high")}
     return pd.DataFrame.from_dict(rows, orient="index")
 
-# %% ../nbs/12_experiments.ipynb #01bd0b91
+# %% ../nbs/12_experiments.ipynb #7474de19
 def paired_difference(
     first, second,        # two `Evaluation`s
     metric:str="NDCG@20", # of this metric
@@ -52,7 +52,7 @@ def paired_difference(
         raise InputError(f"these evaluations are of different users: {first.users} and {second.users}")
     return confidence_interval(first.per_user[metric] - second.per_user[metric], level)
 
-# %% ../nbs/12_experiments.ipynb #185be0cf
+# %% ../nbs/12_experiments.ipynb #3aa0506f
 def comparison_sentence(
     name:str, other:str,  # what to call the two systems
     difference,           # `Interval` of the first minus the second
@@ -74,7 +74,7 @@ def comparison_sentences(
     return [comparison_sentence(name, other, paired_difference(evaluations[name], e, metric), metric)
             for other, e in others.items()]
 
-# %% ../nbs/12_experiments.ipynb #587123d5
+# %% ../nbs/12_experiments.ipynb #bd697d10
 def plot_intervals(
     table:pd.DataFrame,    # from `interval_table`
     metric:str="NDCG@20",  # which metric
@@ -93,7 +93,7 @@ def plot_intervals(
     ax.set_xlim(left=0)
     return ax
 
-# %% ../nbs/12_experiments.ipynb #04a14039
+# %% ../nbs/12_experiments.ipynb #30e8e96e
 DEMO_SETTINGS = Settings(users_per_update=64, length_groups=4, validate_every=3)
 DEMO_EPOCHS = {"SASRec+": 21, "stage 1": 13, "ADRec": 13}
 
@@ -106,7 +106,7 @@ class DemoResult:
     files:list                   # every file that was written
     seconds:float                # wall time
 
-# %% ../nbs/12_experiments.ipynb #91bf0b0b
+# %% ../nbs/12_experiments.ipynb #f4232aac
 def demo_runs(
     data:SequenceData,      # what to train on
     out:Path,               # where the run folders go
@@ -124,7 +124,7 @@ def demo_runs(
         runs[name] = continue_run(folder.path, data, progress=progress)
     return runs
 
-# %% ../nbs/12_experiments.ipynb #3da9ba75
+# %% ../nbs/12_experiments.ipynb #e4086a0f
 def epochs_trained(run)->str:
     "The epochs of a run, stage by stage, such as `13 pre-train + 2 warm-up`."
     stages = run.history.groupby("stage", sort=False).size()
@@ -141,7 +141,7 @@ def demo_table(evaluations:dict, runs:dict)->pd.DataFrame:
         rows.append(row)
     return pd.DataFrame(rows)
 
-# %% ../nbs/12_experiments.ipynb #e091f674
+# %% ../nbs/12_experiments.ipynb #a0e88041
 def demo_recommendations(run, data:SequenceData, users:int=3, k:int=5)->pd.DataFrame:
     "For `users` people, evenly spaced over the data: their latest items, and what the run recommends."
     rows = []
@@ -167,14 +167,14 @@ def demo_figures(out:Path, evaluations:dict, runs:dict)->list:
             save_figure(plot_history(runs["ADRec"].history)[0], out / "training.png"),
             save_figure(plot_spectrum(tables), out / "spectrum.png")]
 
-# %% ../nbs/12_experiments.ipynb #1131d95c
+# %% ../nbs/12_experiments.ipynb #0921537e
 def free_folder(name:str)->Path:
     "The first of `name`, `name-2`, `name-3`, … that does not exist."
     number = 1
     while (path := Path(name if number == 1 else f"{name}-{number}")).exists(): number += 1
     return path
 
-# %% ../nbs/12_experiments.ipynb #6715c7a4
+# %% ../nbs/12_experiments.ipynb #c9a5e12d
 def demo(
     out=None,                 # folder to make, or an empty one; None: the first free of runs/demo, runs/demo-2, …
     seed:int=0,               # of everything random
@@ -199,21 +199,23 @@ def demo(
     return DemoResult(table, comparison_sentences(evaluations, "ADRec"),
                       demo_recommendations(runs["ADRec"], data), files, time.perf_counter() - start)
 
-# %% ../nbs/12_experiments.ipynb #fc7e95b8
+# %% ../nbs/12_experiments.ipynb #35e57083
 def demo_text(
     result:DemoResult,  # what `demo` returned
 )->str:
     "The demo as text: table, sentences, recommendations, files."
     lines = [result.table.to_string(index=False), "",
              "Test split, all items ranked, ties at their expected value; one seed, ± is the 95 % interval over users.",
-             "Shortened; full recipe: adrec train --data ml-100k --model adrec --out runs/adrec", "",
+             f"Shortened: few epochs, updates of {DEMO_SETTINGS.users_per_update} users instead of "
+             f"{Settings().users_per_update}.",
+             "Full recipe: adrec train --data ml-100k --model adrec --out runs/adrec", "",
              *result.sentences, ""]
     for row in result.recommendations.itertuples():
         lines += [f"User {row.user} watched last: {'; '.join(row.watched)}", "ADRec recommends:"]
         lines += [*(f"  {i}. {title}" for i, title in enumerate(row.recommended, 1)), ""]
     return "\n".join([*lines, f"Written in {result.seconds:.0f} s:", *(f"  {p}" for p in result.files)])
 
-# %% ../nbs/12_experiments.ipynb #46325a7e
+# %% ../nbs/12_experiments.ipynb #1702fd5c
 def collect_runs(
     folders,                      # finished run folders
     path,                         # .npz file to write

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ADRec', 'mean_squared_error']
 
-# %% ../nbs/06_model.ipynb #22ef6632
+# %% ../nbs/06_model.ipynb #793116cb
 import torch
 import torch.nn.functional as F
 from fastcore.basics import patch
@@ -16,7 +16,7 @@ from .diffusion import GaussianDiffusion, TimeEmbedding, draw_steps, noise_like
 from .sasrec import SequentialRecommender, full_cross_entropy, last_real
 from .schedule import noise_schedule
 
-# %% ../nbs/06_model.ipynb #3af38015
+# %% ../nbs/06_model.ipynb #b9080260
 class ADRec(SequentialRecommender):
     "Auto-regressive diffusion recommender (Chen, Xu & Jiang, KDD 2025): CAM reads, ADM denoises."
     def __init__(self,
@@ -43,7 +43,7 @@ class ADRec(SequentialRecommender):
         self.time_embedding = TimeEmbedding(dim, steps)
         nn.init.normal_(self.item_embedding.weight[1:], std=0.1)
 
-# %% ../nbs/06_model.ipynb #dcfb8439
+# %% ../nbs/06_model.ipynb #2252455d
 @patch
 def context(self:ADRec,
     batch,  # histories
@@ -54,7 +54,7 @@ def context(self:ADRec,
     bias = sink_bias(batch.lengths, batch.history.shape[1], self.max_length) if sink else None
     return self.cam(e, bias), bias
 
-# %% ../nbs/06_model.ipynb #bdb6013b
+# %% ../nbs/06_model.ipynb #c69d634f
 @patch
 def denoise(self:ADRec,
     context,      # contexts, as `context` returns them
@@ -71,7 +71,7 @@ def denoise(self:ADRec,
     z = context + self.noise_scale * (x_t + self.time_embedding(t))
     return self.adm(z, bias, caches)[:, sink:]
 
-# %% ../nbs/06_model.ipynb #11adc9bb
+# %% ../nbs/06_model.ipynb #b4b89091
 @patch
 def forward(self:ADRec,
     batch,  # histories and targets, (B, L)
@@ -83,7 +83,7 @@ def forward(self:ADRec,
     context, bias = self.context(batch)
     return self.denoise(context, self.diffusion.q_sample(x0, t, eps), t, bias), x0
 
-# %% ../nbs/06_model.ipynb #c411e53c
+# %% ../nbs/06_model.ipynb #f42358a3
 def mean_squared_error(
     x0_hat,  # predicted clean targets, (B, L, D)
     x0,      # true ones, same shape
@@ -109,7 +109,7 @@ def losses(self:ADRec,
     return {"cross_entropy": full_cross_entropy(x0_hat, batch, table, self.padding_class),
             "mse": mean_squared_error(x0_hat, x0, batch)}
 
-# %% ../nbs/06_model.ipynb #de9a1b2e
+# %% ../nbs/06_model.ipynb #7c22aac8
 @patch
 def represent(self:ADRec,
     batch,           # histories; targets are not looked at

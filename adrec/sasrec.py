@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['SequentialRecommender', 'positions_from_end', 'full_cross_entropy', 'SASRec', 'last_real']
 
-# %% ../nbs/05_sasrec.ipynb #07c495d7
+# %% ../nbs/05_sasrec.ipynb #8e4b9ff1
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from .backbone import Encoder, sink_bias
 
-# %% ../nbs/05_sasrec.ipynb #6f437930
+# %% ../nbs/05_sasrec.ipynb #c8a107c4
 class SequentialRecommender(nn.Module):
     "An item table with the surface that trainable systems share; subclasses say how to `represent`."
     def __init__(self,
@@ -41,7 +41,7 @@ class SequentialRecommender(nn.Module):
         if self.padding_class: return r @ table.roll(-1, dims=0).T     # row 0 goes to the end
         return r @ table[1:].T
 
-# %% ../nbs/05_sasrec.ipynb #90f123aa
+# %% ../nbs/05_sasrec.ipynb #bf636d88
 def positions_from_end(
     lengths,     # real tokens per user, (B,)
     length:int,  # tokens in this batch, padding included
@@ -51,7 +51,7 @@ def positions_from_end(
     steps = torch.arange(length, device=lengths.device)
     return (window - lengths[:, None] + steps).clamp(max=window - 1)
 
-# %% ../nbs/05_sasrec.ipynb #9c75aa38
+# %% ../nbs/05_sasrec.ipynb #4b5fd1a8
 def full_cross_entropy(
     vectors,             # predictions at all positions, (B, L, D)
     batch,               # with targets, (B, L)
@@ -63,7 +63,7 @@ def full_cross_entropy(
     real, target = vectors[batch.mask], batch.target[batch.mask] - first
     return F.linear_cross_entropy(real, table[first:], target, reduction="sum"), batch.mask.sum()
 
-# %% ../nbs/05_sasrec.ipynb #ac034090
+# %% ../nbs/05_sasrec.ipynb #b049fcc4
 class SASRec(SequentialRecommender):
     "SASRec (Kang & McAuley 2018) with full cross-entropy; without positions it is ADRec's stage 1."
     def __init__(self,
@@ -110,7 +110,7 @@ class SASRec(SequentialRecommender):
         "The context at each history's last real item."
         return last_real(self(batch), batch.lengths)
 
-# %% ../nbs/05_sasrec.ipynb #68104c7f
+# %% ../nbs/05_sasrec.ipynb #aa03e716
 def last_real(
     x,        # one vector per position, (B, L, D)
     lengths,  # real tokens per user, (B,)

@@ -9,7 +9,7 @@ __all__ = ['SYSTEMS', 'SIX_METRICS', 'COUNTERS', 'JSON_KEYS', 'Stage', 'three_st
            'set_items', 'stage_groups', 'check_recipe', 'train', 'RunFolder', 'json_text', 'parse_json', 'start_run',
            'continue_run', 'run_data', 'Run', 'load_run', 'read_array', 'run_items', 'pretrained_items']
 
-# %% ../nbs/08_training.ipynb #3bb89492
+# %% ../nbs/08_training.ipynb #f1514d19
 import inspect
 import io
 import json
@@ -41,7 +41,7 @@ from .model import ADRec
 from .ranking import check_choice, evaluate, top_items
 from .sasrec import SASRec
 
-# %% ../nbs/08_training.ipynb #9bc2fafa
+# %% ../nbs/08_training.ipynb #98546908
 @dataclass(frozen=True)
 class Stage:
     "One part of a training."
@@ -53,7 +53,7 @@ class Stage:
 SYSTEMS = {"sasrec": SASRec, "stage1": partial(SASRec, positions=False), "adrec": ADRec,
            "dreamrec": DreamRec, "diffurec": DiffuRec}
 
-# %% ../nbs/08_training.ipynb #aa8ab19d
+# %% ../nbs/08_training.ipynb #47910bdc
 def three_stages(
     epochs:int=500,  # most epochs of stage 1, and of stages 2 and 3 together
     warm_up:int=5,   # epochs with frozen items
@@ -70,7 +70,7 @@ def one_stage(
     "Train one system from scratch."
     return (Stage("train", system, epochs),)
 
-# %% ../nbs/08_training.ipynb #fabe4aea
+# %% ../nbs/08_training.ipynb #61fa58bf
 SIX_METRICS = tuple(f"{name}@{k}" for k in (5, 10, 20) for name in ("HR", "NDCG"))
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Settings:
         if not 0 <= self.weight_decay < math.inf:
             raise InputError(f"weight_decay must be 0 or more, not {self.weight_decay}")
 
-# %% ../nbs/08_training.ipynb #a2f38c0a
+# %% ../nbs/08_training.ipynb #8157f477
 @patch
 def learning_rate_at(self:Settings,
     epoch:int,  # epoch index, from 0
@@ -108,7 +108,7 @@ def learning_rate_at(self:Settings,
     progress = min(epoch, self.cosine_epochs) / self.cosine_epochs
     return self.learning_rate * (1 + math.cos(math.pi * progress)) / 2
 
-# %% ../nbs/08_training.ipynb #eea37386
+# %% ../nbs/08_training.ipynb #89bd9ceb
 def combine_losses(
     parts,  # one {name: (sum, count)} per part of the update
 )->dict:    # {name: mean over the whole update}
@@ -117,7 +117,7 @@ def combine_losses(
         return sum(part[name][0] for part in parts) / sum(part[name][1] for part in parts)
     return {name: mean(name) for name in parts[0]}
 
-# %% ../nbs/08_training.ipynb #654dae41
+# %% ../nbs/08_training.ipynb #39e3f4c9
 def project_conflicts(
     gradients,       # one flat gradient per loss
     generator=None,  # torch.Generator for the order of the projections
@@ -133,7 +133,7 @@ def project_conflicts(
             if j != i and overlap < 0: g -= overlap / other.square().sum() * other
     return projected
 
-# %% ../nbs/08_training.ipynb #e8913074
+# %% ../nbs/08_training.ipynb #513c78fc
 def find_accelerator(
     device:str="auto",   # "auto", "cpu", or the kind of accelerator that is here, such as "cuda"
     precision:str="no",  # "no" for float32, or "bf16" for bfloat16 where that is safe
@@ -147,7 +147,7 @@ def find_accelerator(
         raise InputError(f"there is no device {device!r} here: choose auto or {found}")
     return accelerator
 
-# %% ../nbs/08_training.ipynb #f83f0464
+# %% ../nbs/08_training.ipynb #baaea9c6
 class Training:
     "A model in training: everything that a checkpoint must hold."
     def __init__(self,
@@ -177,7 +177,7 @@ class Training:
         "Has validation stopped improving?"
         return self.waited >= self.settings.patience
 
-# %% ../nbs/08_training.ipynb #f137b9e5
+# %% ../nbs/08_training.ipynb #1ab272f8
 @patch
 def update(self:Training,
     parts,  # the batches of one update
@@ -203,7 +203,7 @@ def backward(self:Training,
         for weight in self.model.parameters():
             if not weight.requires_grad: weight.grad = torch.zeros_like(weight)
 
-# %% ../nbs/08_training.ipynb #68766d6e
+# %% ../nbs/08_training.ipynb #9b42e541
 @patch
 def backward_projected(self:Training,
     losses,  # one scalar per loss
@@ -218,7 +218,7 @@ def backward_projected(self:Training,
     for weight, piece in zip(weights, mean.split([w.numel() for w in weights])):
         weight.grad = piece.view_as(weight)
 
-# %% ../nbs/08_training.ipynb #5550d6ff
+# %% ../nbs/08_training.ipynb #57009c8e
 def notify(
     callbacks,          # objects that may have a method of that name
     event:str,          # "on_step" or "on_stage"
@@ -228,7 +228,7 @@ def notify(
     for callback in callbacks:
         if hasattr(callback, event): getattr(callback, event)(training)
 
-# %% ../nbs/08_training.ipynb #1a40e732
+# %% ../nbs/08_training.ipynb #02dad3f7
 @patch
 def run_updates(self:Training,
     callbacks=(),  # see `fit`
@@ -252,7 +252,7 @@ def complain(self:Training, losses:dict):
         f"the loss is no longer a number ({values}) in epoch {self.epoch} of stage "
         f"{self.stage!r}: a smaller learning rate (now {self.settings.learning_rate}) may help")
 
-# %% ../nbs/08_training.ipynb #9d9426fc
+# %% ../nbs/08_training.ipynb #26887f4d
 @patch
 def run_epoch(self:Training,
     callbacks=(),         # see `fit`
@@ -273,7 +273,7 @@ def run_epoch(self:Training,
     self.history.append(row)
     return row
 
-# %% ../nbs/08_training.ipynb #4709b89a
+# %% ../nbs/08_training.ipynb #64fc7d36
 @patch
 def validate(self:Training)->dict:  # the validation metrics
     "Rank the validation items; keep the weights if they are the best so far."
@@ -289,7 +289,7 @@ def validate(self:Training)->dict:  # the validation metrics
         self.best_weights = {name: w.detach().cpu().clone() for name, w in weights.items()}
     return metrics
 
-# %% ../nbs/08_training.ipynb #56b98217
+# %% ../nbs/08_training.ipynb #1c5de6d6
 @patch
 def fit(self:Training,
     stages,         # of `Stage`, all with this system
@@ -309,7 +309,7 @@ def fit(self:Training,
     notify(callbacks, "on_stage", self)
     return self
 
-# %% ../nbs/08_training.ipynb #069cf1f5
+# %% ../nbs/08_training.ipynb #c5a82517
 @patch
 def run_stage(self:Training,
     stage:Stage,  # what to do
@@ -330,7 +330,7 @@ def run_stage(self:Training,
             bar.set_postfix({"loss": f"{row['loss']:.3f}", f"best {monitor}": f"{best:.4f}"})
             bar.update()
 
-# %% ../nbs/08_training.ipynb #2103519a
+# %% ../nbs/08_training.ipynb #1d020fa5
 def write_atomically(
     path,     # file to write
     content,  # str or bytes
@@ -347,7 +347,7 @@ def write_atomically(
     finally: beside.unlink(missing_ok=True)
     return path
 
-# %% ../nbs/08_training.ipynb #172f9078
+# %% ../nbs/08_training.ipynb #b9c3eb7f
 def tensor_bytes(
     tensors:dict,      # {name: tensor}
     header:dict=None,  # {name: text}
@@ -365,7 +365,7 @@ def without_prefix(prefix:str, tensors:dict)->dict:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()
             if name.startswith(prefix)}
 
-# %% ../nbs/08_training.ipynb #ea9c5107
+# %% ../nbs/08_training.ipynb #510c17ad
 @patch
 def random_states(self:Training)->dict:  # {name: state as a tensor}
     "Where each of torch's sources of randomness stands."
@@ -382,7 +382,7 @@ def set_random_states(self:Training, states:dict):
     kind = self.device.type
     if kind != "cpu": torch.get_device_module(kind).set_rng_state(states[kind])
 
-# %% ../nbs/08_training.ipynb #794d2065
+# %% ../nbs/08_training.ipynb #ff2e8ba0
 COUNTERS = ("stage", "epoch", "step", "waited", "history", "best_metrics")
 
 @patch
@@ -399,7 +399,7 @@ def save(self:Training, path)->Path:
                  shuffle=self.shuffle.bit_generator.state)
     return write_atomically(path, tensor_bytes(tensors, {"training": json.dumps(rest)}))
 
-# %% ../nbs/08_training.ipynb #fb19e2c4
+# %% ../nbs/08_training.ipynb #66802a5c
 def one_line(error:Exception)->str:
     "What an error says, in one line that is not too long."
     return textwrap.shorten(str(error), 160, placeholder=" …")
@@ -415,7 +415,7 @@ def read_checkpoint(
     except (OSError, safetensors.SafetensorError, KeyError, TypeError, ValueError) as e:
         raise InputError(f"{path} is not a checkpoint of a training: {one_line(e)}") from e
 
-# %% ../nbs/08_training.ipynb #32b0a229
+# %% ../nbs/08_training.ipynb #9d0cf05f
 @patch
 def load(self:Training, path)->Training:
     "Continue from a file that `save` wrote; `InputError` if it is not for this training."
@@ -443,7 +443,7 @@ def restore(self:Training, tensors:dict, rest:dict):
     self.shuffle.bit_generator.state = rest["shuffle"]
     for name in COUNTERS: setattr(self, name, rest[name])
 
-# %% ../nbs/08_training.ipynb #12a74135
+# %% ../nbs/08_training.ipynb #cb3be483
 def build_system(
     name:str,      # a key of `SYSTEMS`
     n_items:int,   # catalogue size
@@ -454,7 +454,7 @@ def build_system(
     try: return SYSTEMS[name](n_items, **options)
     except (TypeError, ValueError) as e: raise InputError(f"{name}: {e}") from e
 
-# %% ../nbs/08_training.ipynb #0b9cd3c9
+# %% ../nbs/08_training.ipynb #85f4ec71
 def known_options(
     name:str,  # a key of `SYSTEMS`
 )->set:
@@ -476,7 +476,7 @@ def build_for(
     known = known_options(name)
     return build_system(name, n_items, **{k: v for k, v in options.items() if k in known})
 
-# %% ../nbs/08_training.ipynb #3c551021
+# %% ../nbs/08_training.ipynb #bb428cdf
 def set_items(
     model,  # a system with an `item_embedding`
     table,  # (N, D)
@@ -490,7 +490,7 @@ def set_items(
         raise InputError(f"the item table has {bad} rows that are not all finite numbers")
     with torch.no_grad(): model.item_embedding.weight[1:] = table
 
-# %% ../nbs/08_training.ipynb #b191ef54
+# %% ../nbs/08_training.ipynb #cd26949d
 def stage_groups(
     stages,                # of `Stage`
     have_items:bool=False, # is a pre-trained item table at hand?
@@ -502,7 +502,7 @@ def stage_groups(
     skip = have_items and len(groups) > 1 and groups[0][0].name == "pre-train"
     return groups[1:] if skip else groups
 
-# %% ../nbs/08_training.ipynb #08f5e87b
+# %% ../nbs/08_training.ipynb #764286d4
 def check_recipe(
     data, stages, settings, options=None, seed=0, pretrained=None, precision="no",  # see `train`
 ):
@@ -519,7 +519,7 @@ def check_recipe(
     first = stage_groups(stages, pretrained is not None)[0][0]
     if pretrained is not None: set_items(models[first.system], pretrained)
 
-# %% ../nbs/08_training.ipynb #a1bb5121
+# %% ../nbs/08_training.ipynb #757516c5
 def train(
     data:SequenceData,             # what to train on
     stages=three_stages(),         # the recipe
@@ -550,7 +550,7 @@ def train(
         if folder and group[0].name == "pre-train": folder.write_stage1(pretrained)
     return model, history
 
-# %% ../nbs/08_training.ipynb #2ce2c955
+# %% ../nbs/08_training.ipynb #fb4f36f5
 class RunFolder:
     "Where a training keeps what it learns; every file is written atomically."
     def __init__(self, path): self.path = Path(path)
@@ -572,7 +572,7 @@ def create(self:RunFolder,
     if pretrained is not None: self.write_stage1(pretrained)
     write_atomically(self / "config.json", text)
 
-# %% ../nbs/08_training.ipynb #1bc39db1
+# %% ../nbs/08_training.ipynb #d064c070
 def json_text(content)->str:
     "JSON for people: indented, with a line end."
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
@@ -597,7 +597,7 @@ def write_history(self:RunFolder, rows:list):
     "Write all epochs so far, one line each."
     write_atomically(self / "history.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
 
-# %% ../nbs/08_training.ipynb #c35bbdfa
+# %% ../nbs/08_training.ipynb #bfff0cfe
 @patch
 def keep(self:RunFolder, training:Training):
     "Write checkpoint and history."
@@ -617,7 +617,7 @@ def tidy(self:RunFolder):
     for path in [self / "checkpoint.safetensors", *self.path.glob(".*.[0-9]*")]:
         path.unlink(missing_ok=True)
 
-# %% ../nbs/08_training.ipynb #a045dd18
+# %% ../nbs/08_training.ipynb #f8b1680d
 def parse_json(
     text:str,      # what should be a JSON object
     where:str,     # file, and line if there are many, for the message
@@ -633,7 +633,7 @@ def parse_json(
     if missing: raise InputError(f"{where}, line {first_line}: there is no {missing[0]!r} in it")
     return content
 
-# %% ../nbs/08_training.ipynb #79e291b6
+# %% ../nbs/08_training.ipynb #14b6aa94
 JSON_KEYS = {
     "config.json": ("system", "data", "seed", "precision", "options", "settings", "stages"),
     "metrics.json": ("validation", "test"),
@@ -660,7 +660,7 @@ def read_history(self:RunFolder)->list:
     return [parse_json(line, path, JSON_KEYS[path.name], number)
             for number, line in enumerate(lines, start=1)]
 
-# %% ../nbs/08_training.ipynb #01c99d8a
+# %% ../nbs/08_training.ipynb #07b5b2e7
 @patch
 def read_tensors(self:RunFolder, name:str)->dict:
     "The tensors of a file of the folder; `InputError` if it is damaged."
@@ -688,7 +688,7 @@ def read_items(self:RunFolder)->pd.DataFrame:
     items.index = pd.RangeIndex(1, len(items) + 1, name="item")
     return items
 
-# %% ../nbs/08_training.ipynb #70e17a98
+# %% ../nbs/08_training.ipynb #55f1810b
 def start_run(
     out,                          # folder to make
     data:SequenceData,            # what to train on
@@ -712,7 +712,7 @@ def start_run(
     folder.create(config, data, pretrained)
     return folder
 
-# %% ../nbs/08_training.ipynb #f95d3f34
+# %% ../nbs/08_training.ipynb #1a9659cb
 @patch
 def recipe(self:RunFolder, config:dict)->tuple:  # stages, settings
     "The recipe that a configuration stands for; `InputError` if it makes no sense."
@@ -729,7 +729,7 @@ def finish(self:RunFolder, model, history:list, data:SequenceData, max_length:in
                for split in ("validation", "test")}
     self.write_json("metrics.json", metrics)
 
-# %% ../nbs/08_training.ipynb #e7b7c619
+# %% ../nbs/08_training.ipynb #26614658
 def continue_run(
     out,                     # a folder from `start_run`
     data:SequenceData=None,  # the data, if at hand; otherwise loaded as the configuration says
@@ -750,7 +750,7 @@ def continue_run(
     folder.tidy()
     return load_run(out)
 
-# %% ../nbs/08_training.ipynb #a71c1b2e
+# %% ../nbs/08_training.ipynb #a97df7bb
 def run_data(
     folder:RunFolder,        # the run
     config:dict,             # its configuration
@@ -769,7 +769,7 @@ def run_data(
                          f"with {data.fingerprint()}")
     return data
 
-# %% ../nbs/08_training.ipynb #b89350da
+# %% ../nbs/08_training.ipynb #de040f15
 @dataclass(frozen=True)
 class Run:
     "A finished run, read from its folder."
@@ -790,7 +790,7 @@ class Run:
         return SequenceData(self.config["data"]["name"], nothing, np.array([0]), nothing,
                             np.array([], dtype=str), self.items)
 
-# %% ../nbs/08_training.ipynb #e7e6df73
+# %% ../nbs/08_training.ipynb #0fdf29d7
 @patch
 def read_model(self:RunFolder, config:dict, n_items:int):
     "The trained model; `InputError` if files do not fit together."
@@ -819,7 +819,7 @@ def load_run(
     model = folder.read_model(config, len(items)).to(device).eval()
     return Run(folder, config, model, items, pd.DataFrame(folder.read_history()), metrics)
 
-# %% ../nbs/08_training.ipynb #af4e2596
+# %% ../nbs/08_training.ipynb #9d74df85
 @patch
 def recommend(self:Run,
     history,               # original item ids, oldest first
@@ -837,7 +837,7 @@ def recommend(self:Run,
     table.insert(0, "rank", np.arange(1, k + 1))
     return table.assign(score=scores[0].tolist())
 
-# %% ../nbs/08_training.ipynb #dae2cbbb
+# %% ../nbs/08_training.ipynb #53e62d68
 @patch
 def export_items(self:Run,
     path,        # file to write: .npy, .csv or .parquet
@@ -860,7 +860,7 @@ def export_items(self:Run,
     write = table.to_csv if path.suffix == ".csv" else table.to_parquet
     return [write_atomically(path, write(index=False))]
 
-# %% ../nbs/08_training.ipynb #db5267f4
+# %% ../nbs/08_training.ipynb #d3135a27
 def read_array(
     path:Path,     # a `.npy` or `.safetensors` file
 )->list:           # the tensors in it
@@ -884,7 +884,7 @@ def run_items(
     table = folder.read_stage1()
     return load_run(path).model.item_embeddings().detach() if table is None else table
 
-# %% ../nbs/08_training.ipynb #d3a8d542
+# %% ../nbs/08_training.ipynb #dc087b72
 def pretrained_items(
     source,              # a run folder, or a `.npy` or `.safetensors` file with one array (N, D)
     data:SequenceData,   # the data that it is meant for

@@ -52,7 +52,7 @@ def test_the_demo_writes_what_it_names(result):
 
 def test_the_demo_says_what_it_did(result):
     text = demo_text(result)
-    for part in ("Popularity", "ItemKNN", "Markov", "SASRec+", "ADRec", "2 pre-train", "Shortened; full recipe: adrec train", *map(str, result.files)):
+    for part in ("Popularity", "ItemKNN", "Markov", "SASRec+", "ADRec", "2 pre-train", "Shortened: few epochs", "Full recipe: adrec train", *map(str, result.files)):
         assert part in text
     assert len(result.sentences) == 4 and len(result.recommendations) == 3
 
