@@ -7,7 +7,7 @@ __all__ = ['STYLE', 'SMALL', 'LABEL_STYLES', 'SYMBOLS', 'styles', 'plot_schedule
            'plot_spectrum_histogram', 'plot_cosines', 'plot_collapse_map', 'plot_pca', 'plot_tsne', 'anchor_items',
            'neighbour_table', 'plot_norms', 'plot_spectrum_history', 'Film', 'epoch_slider']
 
-# %% ../nbs/10_plots.ipynb #52c67eb7
+# %% ../nbs/10_plots.ipynb #15da7ba0
 import hashlib
 import re
 from functools import lru_cache
@@ -31,7 +31,7 @@ from .collapse import (as_table, cosine_null, covariance_eigenvalues,
                             noise_variance, participation_ratio_null, sample_cosines)
 from .data import InputError
 
-# %% ../nbs/10_plots.ipynb #627aae6f
+# %% ../nbs/10_plots.ipynb #71a0c65c
 STYLE = {
     "adrec":      dict(color="#D55E00", marker="o", linestyle="-"),
     "sasrec":     dict(color="#0072B2", marker="s", linestyle="--"),
@@ -44,7 +44,7 @@ STYLE = {
 }
 SMALL = 9  # points: the smallest type in any figure
 
-# %% ../nbs/10_plots.ipynb #e6743970
+# %% ../nbs/10_plots.ipynb #0455d417
 def styles(
     names,  # what one figure shows, in order; systems in any spelling of `STYLE`'s keys
 )->dict:    # name → keyword arguments for `ax.plot`
@@ -58,7 +58,7 @@ def styles(
                 for i, name in enumerate(others)}
     return {name: dict(borrowed.get(name) or STYLE[key(name)]) for name in names}
 
-# %% ../nbs/10_plots.ipynb #48bc7b98
+# %% ../nbs/10_plots.ipynb #351aefcb
 def _new_axes(
     ax,                  # the caller's axes, or None
     figsize=(6.5, 3.4),  # inches, for a fresh figure
@@ -66,7 +66,7 @@ def _new_axes(
     "The caller's axes, or those of a new figure."
     return plt.subplots(figsize=figsize, layout="constrained")[1] if ax is None else ax
 
-# %% ../nbs/10_plots.ipynb #a55f51cb
+# %% ../nbs/10_plots.ipynb #b60303a8
 def _checked_alphas(
     name,       # of the schedule
     values,     # ᾱ after each step, (T,)
@@ -88,7 +88,7 @@ def _checked_alphas(
                          "but noise is only ever added; are these β?")
     return np.concatenate([[1.0], alphas])
 
-# %% ../nbs/10_plots.ipynb #89a7ced7
+# %% ../nbs/10_plots.ipynb #29cf5202
 def plot_schedules(
     schedules:dict,  # name → ᾱ after each step, (T,)
     ax=None,         # axes to draw on; None makes a figure
@@ -110,7 +110,7 @@ def plot_schedules(
     ax.legend(fontsize=SMALL)
     return ax
 
-# %% ../nbs/10_plots.ipynb #6109b06d
+# %% ../nbs/10_plots.ipynb #7102db2b
 def _history_table(
     history,      # list of dicts or DataFrame
 )->pd.DataFrame:  # a checked copy
@@ -130,7 +130,7 @@ def _history_table(
                          f"of {row.system!r} twice")
     return table
 
-# %% ../nbs/10_plots.ipynb #c862d772
+# %% ../nbs/10_plots.ipynb #72fb530d
 def _history_columns(
     table,   # checked history
     metric,  # name of a validation column, or None
@@ -149,7 +149,7 @@ def _history_columns(
     first = next(iter(scores), None)
     return losses, metric or next((c for c in scores if c.endswith("NDCG@20")), first)
 
-# %% ../nbs/10_plots.ipynb #26e67907
+# %% ../nbs/10_plots.ipynb #40a96954
 def _running_epochs(
     table,  # checked history of one system
 )->tuple[pd.Series, list]:  # running epoch of each row, from 1; (stage, start, end) in order
@@ -161,7 +161,7 @@ def _running_epochs(
         spans.append((stage, start, end))
     return running, spans
 
-# %% ../nbs/10_plots.ipynb #741cd287
+# %% ../nbs/10_plots.ipynb #f70eea4a
 def _draw_stages(
     axes,     # the two panels
     spans,    # (stage, start, end) of one system
@@ -179,7 +179,7 @@ def _draw_stages(
         axes[0].text((start + end + 1) / 2, 1.02 + 0.08 * row, numbers[stage], color=color,
                      fontsize=SMALL, ha="center", transform=axes[0].get_xaxis_transform())
 
-# %% ../nbs/10_plots.ipynb #0c600813
+# %% ../nbs/10_plots.ipynb #bf1efee0
 def plot_history(
     history,               # one dict an epoch: system, stage, epoch, losses, validation or NaN
     ax=None,               # a pair of axes, for loss and validation; None makes a figure
@@ -202,7 +202,7 @@ def plot_history(
     _finish_history(axes, table[losses], metric, numbers)
     return tuple(axes)
 
-# %% ../nbs/10_plots.ipynb #a6cca76f
+# %% ../nbs/10_plots.ipynb #6b1f31dd
 def _draw_curves(
     axes,    # the two panels
     system,  # its name
@@ -222,7 +222,7 @@ def _draw_curves(
     if metric and (scores := rows[metric].astype(float).dropna()).size:
         axes[1].plot(scores.index, scores, label=system, ms=4, **style)
 
-# %% ../nbs/10_plots.ipynb #684aae93
+# %% ../nbs/10_plots.ipynb #d2a14e48
 def _finish_history(
     axes,     # the two panels
     losses,   # all loss values, a table
@@ -247,7 +247,7 @@ def _finish_history(
         axes[1].text(0.5, 0.5, "not validated", color="grey", ha="center",
                      transform=axes[1].transAxes)
 
-# %% ../nbs/10_plots.ipynb #21431437
+# %% ../nbs/10_plots.ipynb #7e29c7a8
 def _checked_tables(
     tables,  # name → item table, (N, d), see `adrec.collapse.as_table`
 )->dict:     # name → float64 array
@@ -270,7 +270,7 @@ def _shapes(
     shapes = dict.fromkeys(table.shape for table in tables.values())
     return " and ".join(f"N = {n:,}, d = {d}" for n, d in shapes)
 
-# %% ../nbs/10_plots.ipynb #bc2a4dfc
+# %% ../nbs/10_plots.ipynb #12de3e59
 @lru_cache(maxsize=32)
 def _noise_band(
     n_items,  # N
@@ -280,7 +280,7 @@ def _noise_band(
     low, high = np.quantile(noise_spectra(n_items, dim), [0.025, 0.975], axis=0)
     return low, high
 
-# %% ../nbs/10_plots.ipynb #fb3d1a51
+# %% ../nbs/10_plots.ipynb #0fc61df4
 def _draw_noise(
     ax,      # axes
     shapes,  # (N, d) of the tables, each once
@@ -294,10 +294,10 @@ def _draw_noise(
     words = dict(x=1.015, color="#555555", fontsize=SMALL, transform=ax.get_yaxis_transform())
     for y in {edge for pair in edges for edge in pair}: ax.axhline(y, color="grey", ls="--", lw=1)
     low, high = min(low for low, _ in edges), max(high for _, high in edges)
+    if low > 1e-2: ax.text(y=low, s="less than\nrandom\nnumbers\nkeep ↓", va="top", **words)
     ax.text(y=high, s="more than\nrandom\nnumbers\nreach ↑", va="bottom", **words)
-    ax.text(y=low, s="less than\nrandom\nnumbers\nkeep ↓", va="top", **words)
 
-# %% ../nbs/10_plots.ipynb #d991b909
+# %% ../nbs/10_plots.ipynb #ed3cd752
 def _spectrum_lines(
     ax,      # axes
     tables,  # name → array
@@ -317,7 +317,7 @@ def _spectrum_lines(
                 markevery=[0, *range(1 + i % every, len(values), every)], **style[name])
     return drawn
 
-# %% ../nbs/10_plots.ipynb #699f4c5b
+# %% ../nbs/10_plots.ipynb #49da4c09
 def plot_spectrum(
     tables:dict,      # name → item table, (N, d), see `adrec.collapse.as_table`
     ax=None,          # axes to draw on; None makes a figure
@@ -327,22 +327,23 @@ def plot_spectrum(
     tables, start = _checked_tables(tables), _checked_tables(start) if start else {}
     if strange := [name for name in start if name not in tables]:
         raise InputError(f"start has {strange[0]!r}, which is none of the tables")
-    ax = _new_axes(ax, (7, 4.2))
+    ax = _new_axes(ax, (7, 4.8))
     shapes = dict.fromkeys(table.shape for table in tables.values())
     _draw_noise(ax, shapes)
     drawn = np.concatenate(_spectrum_lines(ax, tables, styles(list(tables)), start))
     edges = np.array([marchenko_pastur_edges(*shape) for shape in shapes])
     lowest, highest = min(drawn[drawn > 1e-6].min(), *edges[:, 0]), max(drawn.max(), *edges[:, 1])
-    ax.set(yscale="log", ylim=(min(0.1, max(lowest, 1e-6) / 2), max(12, highest * 4)),
+    ax.set(yscale="log", ylim=(min(0.1, max(lowest, 1e-6) / 2), max(12, highest * 1.6)),
            xlim=(0, max(dim for _, dim in shapes) + 1),
            xlabel="direction of the cloud, from most to least variance",
            ylabel=r"variance / mean variance, $\lambda/\bar\lambda$")
     ax.set_title(f"Spectrum of item vectors\n{_shapes(tables)}; centred, columns not scaled",
                  fontsize=10)
-    ax.legend(fontsize=SMALL, loc="upper right")
+    ax.legend(fontsize=SMALL, loc="upper left", bbox_to_anchor=(-0.01, -0.14), ncols=2,
+              frameon=False)
     return ax
 
-# %% ../nbs/10_plots.ipynb #4e435eb2
+# %% ../nbs/10_plots.ipynb #539a60f1
 def _noise_scaled(
     table,  # (N, d)
 )->np.ndarray|None:  # λ over the variance of the noise, (d,); None if the median λ is 0
@@ -363,7 +364,7 @@ def _draw_density(
                     label=f"random numbers (N = {n_items:,}, d = {dim})")
     for edge in (low, high): ax.plot([edge] * 2, [0, density.max()], color="grey", ls="--", lw=1)
 
-# %% ../nbs/10_plots.ipynb #bc251ae1
+# %% ../nbs/10_plots.ipynb #a93a7f53
 def plot_spectrum_histogram(
     tables:dict,  # name → item table, (N, d) with N > d + 1
     ax=None,      # axes to draw on; None makes a figure
@@ -406,7 +407,7 @@ def _draw_eigenvalues(
     heights = np.histogram(values, edges)[0] / len(values) / np.diff(edges)
     ax.stairs(heights, edges, label=f"{name}{far}", lw=1.8, **line)
 
-# %% ../nbs/10_plots.ipynb #43c803fc
+# %% ../nbs/10_plots.ipynb #14bed67a
 def _named(
     name,      # of the table
     function,  # of `adrec.collapse`
@@ -416,7 +417,7 @@ def _named(
     try: return function(*args)
     except InputError as e: raise InputError(f"table {name!r}: {e}") from e
 
-# %% ../nbs/10_plots.ipynb #b72ad78d
+# %% ../nbs/10_plots.ipynb #b0aa3723
 def plot_cosines(
     tables:dict,       # name → item table, (N, d); no row may be all zeros
     ax=None,           # axes to draw on; None makes a figure
@@ -434,7 +435,7 @@ def plot_cosines(
                                     label=f"random directions (d = {dim})")
     for name, cosine in values.items():
         ax.stairs(np.histogram(cosine, edges, density=True)[0], edges, lw=1.8,
-                  label=f"{name}, mean {cosine.mean():.2f}",
+                  label=f"{name}, mean {cosine.mean().round(2) + 0.0:.2f}".replace("-", "−"),
                   **{key: style[name][key] for key in ("color", "linestyle")})
     ax.set(xlim=(-1, 1), xticks=np.linspace(-1, 1, 9), ylabel="density of pairs",
            xlabel="cosine of two different items")
@@ -443,7 +444,7 @@ def plot_cosines(
     ax.legend(fontsize=SMALL)
     return ax
 
-# %% ../nbs/10_plots.ipynb #ca438906
+# %% ../nbs/10_plots.ipynb #13a7410f
 def _map_point(
     name,   # of the system
     point,  # `Diagnosis`, or (PR/d, lift)
@@ -477,7 +478,7 @@ def _map_paths(
         paths[name] = stages, [_map_point(name, point, shape) for point in points]
     return paths
 
-# %% ../nbs/10_plots.ipynb #fb1e8496
+# %% ../nbs/10_plots.ipynb #38ac37e6
 def plot_collapse_map(
     systems:dict,  # name → `Diagnosis` or (PR/d, lift), or a list or {stage: …} of them
     ax=None,       # axes to draw on; None makes a figure
@@ -492,7 +493,7 @@ def plot_collapse_map(
     for i, (name, (stages, path)) in enumerate(paths.items()):
         label = f"{name}: {' → '.join(map(str, stages))}" if stages else str(name)
         _draw_path(ax, label, [(x, max(y, 0.3)) for x, y, *_ in path], style[name],
-                   size=max(6, 11 - i))
+                   size=max(7, 11 - i))
     shapes = dict.fromkeys(shape for *_, shape in points if shape)
     facts = "".join(f"N = {n:,}, d = {d}; " for n, d in shapes)
     ax.set(yscale="log", xlim=(-0.03, 1.06), ylim=(0.3, top),
@@ -506,7 +507,7 @@ def plot_collapse_map(
               ncols=1 if any(stages for stages, _ in paths.values()) else 2)
     return ax
 
-# %% ../nbs/10_plots.ipynb #96d9fb0c
+# %% ../nbs/10_plots.ipynb #b884e922
 def _draw_corners(
     ax,      # axes
     points,  # all `_map_point`s
@@ -538,7 +539,7 @@ def _draw_path(
         ax.plot(x0, y0, markerfacecolor="white", **marker)
     ax.plot(*points[-1], label=label, markeredgecolor="white", **marker)
 
-# %% ../nbs/10_plots.ipynb #d41a7928
+# %% ../nbs/10_plots.ipynb #01d71db7
 LABEL_STYLES = [dict(color=color, marker=marker) for color, marker in zip(
     ("#332288", "#CC6677", "#117733", "#88CCEE", "#DDCC77", "#882255"), "os^DvP")]
 
@@ -572,7 +573,7 @@ def _scatter(
             ax.scatter(*points[rows].T, s=9, alpha=0.8, lw=0, rasterized=True,
                        label=None if part else name, **look)
 
-# %% ../nbs/10_plots.ipynb #e76e58ae
+# %% ../nbs/10_plots.ipynb #3fdf0ced
 def _panels(
     ax,            # the caller's axes, or None
     rows,          # of panels
@@ -581,13 +582,26 @@ def _panels(
 )->np.ndarray:     # axes, (rows, columns)
     "The caller's axes, or those of a new figure; InputError if they are too few or too many."
     if ax is None:
-        size = (max(2.3, min(3, 6.6 / columns)) * columns, height * rows + 0.5)
+        size = (max(2.3, min(4.4, 6.6 / columns)) * columns, height * rows + 0.9)
         ax = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")[1]
     axes = np.atleast_1d(np.asarray(ax, dtype=object))
     if axes.size != rows * columns:
         raise InputError(f"this figure has {rows * columns} panels and needs as many axes, "
                          f"got {axes.size}")
     return axes.reshape(rows, columns)
+
+def _wrapped_panels(
+    ax,      # the caller's axes, or None
+    count,   # panels
+    height,  # of a row of three, inches; fewer are higher
+)->np.ndarray:  # axes, (count,)
+    "The caller's axes, or those of a new figure with at most three in a row."
+    columns = count if count < 4 else 2 if count == 4 else 3
+    if ax is not None: return _panels(ax, 1, count).ravel()
+    axes = _panels(None, -(-count // columns), columns, height + 0.7 * (columns < 3))
+    for panel in axes.flat[count:]: panel.axis("off")
+    for panel in axes[:, 1:].flat: panel.tick_params(labelleft=False)
+    return axes.ravel()[:count]
 
 def _finish_panels(
     axes,     # all panels, (rows, columns)
@@ -607,8 +621,9 @@ def _finish_panels(
                               fontsize=SMALL, markerscale=2, handletextpad=0, columnspacing=1,
                               frameon=False, title=title, title_fontsize=11)
     else: figure.suptitle(title, fontsize=11)
+    figure.draw_without_rendering()  # the layout of square panels settles at the second drawing
 
-# %% ../nbs/10_plots.ipynb #337dc135
+# %% ../nbs/10_plots.ipynb #f92f2c6d
 def _principal_plane(
     table,  # (N, d)
 )->tuple[np.ndarray, float, float]:  # points (N, 2); share of the variance; the same for noise
@@ -623,7 +638,7 @@ def _principal_plane(
     noise = marchenko_pastur_spectrum(*table.shape)
     return points, values[:-3:-1].sum() / values.sum(), noise[:2].sum() / noise.sum()
 
-# %% ../nbs/10_plots.ipynb #3d042739
+# %% ../nbs/10_plots.ipynb #679ea6ed
 def plot_pca(
     tables:dict,         # name → item table, (N, d)
     labels=None,         # one per item, for the colours; all tables then have the same items
@@ -636,10 +651,7 @@ def plot_pca(
     planes = {name: _principal_plane(table) for name, table in tables.items()}
     style = styles(list(tables))
     groups = {name: _label_groups(labels, len(t), style[name]) for name, t in tables.items()}
-    columns = min(len(tables), 3) if len(tables) != 4 else 2
-    grid = ax is None and len(tables) % columns == 0
-    axes = _panels(ax, *((len(tables) // columns, columns) if grid else (1, len(tables))),
-                   3.4 if columns < 3 else 2.9)
+    axes = _wrapped_panels(ax, len(tables), 2.75)
     limit = 1.05 * max(np.abs(points).max() for points, *_ in planes.values())
     for panel, (name, (points, share, noise)) in zip(axes.flat, planes.items()):
         kept = _sample_rows(len(points), max_items, seed)
@@ -654,9 +666,9 @@ def plot_pca(
     _finish_panels(axes, ax is None, "Two widest directions (PCA)",
                    f"{_shapes(tables)}; rows divided by their RMS length, then centred{more}.\n"
                    "Grey circle: 95 % of random numbers. Same scale everywhere.")
-    return axes.ravel()
+    return axes
 
-# %% ../nbs/10_plots.ipynb #fe9eaaba
+# %% ../nbs/10_plots.ipynb #41450b92
 def _sample_rows(
     n,      # rows there are
     most,   # rows wanted at most
@@ -672,9 +684,10 @@ def _draw_circle(
 ):
     "The circle that holds 95 % of noise: a normal plane has them within √(2 ln 20) deviations."
     radius = np.sqrt(2 * np.log(20) * share / 2)
-    ax.add_patch(plt.Circle((0, 0), radius, fill=False, color="grey", lw=1.5, zorder=3))
+    ax.add_patch(plt.Circle((0, 0), radius, fill=False, color="grey", lw=1.8, zorder=3,
+                            path_effects=[withStroke(linewidth=3.5, foreground="white")]))
 
-# %% ../nbs/10_plots.ipynb #504de260
+# %% ../nbs/10_plots.ipynb #060766a9
 def _with_controls(
     tables,  # name → array, all with the same number of items
     seed,    # of the shuffling and the noise
@@ -702,7 +715,7 @@ def _embed(
     title = f"T {trust:.2f}, KL {runs[0].kl_divergence_:.2f}"
     return maps[0], title + (f", stay {np.mean(stay):.0%}" if stay else "")
 
-# %% ../nbs/10_plots.ipynb #81f4da6d
+# %% ../nbs/10_plots.ipynb #a1f9cdfa
 def plot_tsne(
     tables:dict,                # name → item table, (N, d); all with the same items
     labels=None,                # one per item, for the colours
@@ -725,7 +738,7 @@ def plot_tsne(
     rows = _with_controls({name: table[kept] for name, table in tables.items()}, seeds[0])
     maps = {(row, p): _embed(table, p, seeds, iterations)
             for row, table in rows.items() for p in perplexities}
-    axes = _panels(ax, len(rows), len(perplexities), 2.45)
+    axes = _panels(ax, len(rows), len(perplexities), 2.3)
     _draw_maps(axes, maps, groups, perplexities)
     _finish_panels(axes, ax is None, "t-SNE: size, density and gaps mean nothing",
                    f"{_shapes(tables)}; {len(kept):,} items drawn, Euclidean, not scaled; seeds "
@@ -750,7 +763,7 @@ def _draw_maps(
         if p == perplexities[0]:
             panel.set_ylabel(row.replace(", columns", ",\ncolumns"), fontsize=10)
 
-# %% ../nbs/10_plots.ipynb #9b855180
+# %% ../nbs/10_plots.ipynb #f8ee4f2b
 def anchor_items(
     popularity,   # interactions per item, (N,)
     count:int=5,  # anchors wanted
@@ -770,7 +783,7 @@ def _nearest(
     rows, unit = nearest_items(table, k, anchors), table / np.linalg.norm(table, axis=1)[:, None]
     return rows, np.einsum("ad,akd->ak", unit[anchors], unit[rows])
 
-# %% ../nbs/10_plots.ipynb #b48331bf
+# %% ../nbs/10_plots.ipynb #f6c1c49a
 def neighbour_table(
     tables:dict,      # name → item table, (N, d); all with the same items
     titles,           # one per item
@@ -801,7 +814,7 @@ def neighbour_table(
     columns["drawn at random", "neighbour"] = [titles[row] for row in np.ravel(drawn)]
     return pd.DataFrame(columns, pd.MultiIndex.from_tuples(places, names=["anchor", "place"]))
 
-# %% ../nbs/10_plots.ipynb #e9cedd83
+# %% ../nbs/10_plots.ipynb #753e6de2
 def _norm_points(
     name,        # of the table
     table,       # (N, d)
@@ -819,7 +832,7 @@ def _norm_points(
     hidden = f"\n{(~seen).sum():,} without interactions" if not seen.all() else ""
     return popularity[seen], lengths[seen] / middle, f"{name}\n{rho}{hidden}"
 
-# %% ../nbs/10_plots.ipynb #e52c103f
+# %% ../nbs/10_plots.ipynb #27fcc483
 def plot_norms(
     tables:dict,  # name → item table, (N, d); all with the same items
     popularity,   # training interactions per item, (N,)
@@ -830,7 +843,7 @@ def plot_norms(
     if popularity.ndim != 1 or not (popularity >= 0).all() or not (popularity > 0).any():
         raise InputError("popularity: one count per item, from 0, and not all 0")
     points = {name: _norm_points(name, t, popularity) for name, t in tables.items()}
-    axes = _panels(ax, 1, len(tables), 2.7)
+    axes = _wrapped_panels(ax, len(tables), 2.4)
     top = 1.08 * max(norm.max() for _, norm, _ in points.values())
     most = popularity.max() * 1.3
     shared = dict(gridsize=22, xscale="log", cmap="cividis_r", mincnt=1, linewidths=0.1,
@@ -841,17 +854,16 @@ def plot_norms(
         panel.axhline(1, color="grey", lw=1, ls="--")
         panel.set(xlim=(0.8, most), ylim=(0, top), xlabel="interactions")
         panel.set_title(title, fontsize=SMALL)
-    axes.flat[0].set_ylabel("norm / median norm")
-    for panel in axes.flat[1:]: panel.tick_params(labelleft=False)
+        if panel.yaxis.get_tick_params()["labelleft"]: panel.set_ylabel("norm / median norm")
     if ax is None:
         panel.figure.colorbar(image, ax=axes, label="items per hexagon", extend="max")
         panel.figure.suptitle(f"Length and popularity, {_shapes(tables)}; not centred", fontsize=11)
         limit = 1.96 / np.sqrt(len(popularity) - 1)
         panel.figure.supxlabel(f"No relation: |ρ| < {limit:.2f} in 95 of 100 tables.",
                                fontsize=SMALL)
-    return axes.ravel()
+    return axes
 
-# %% ../nbs/10_plots.ipynb #fb9b6649
+# %% ../nbs/10_plots.ipynb #7a540f01
 def _stage_marks(
     recording,  # see `adrec.collapse.CollapseRecorder`
 )->list:        # (first step, last step, "system stage"), in order
@@ -872,7 +884,7 @@ def _columns(
                                        "course: train longer, or record more often")
     return steps[rows], rows
 
-# %% ../nbs/10_plots.ipynb #754a77f1
+# %% ../nbs/10_plots.ipynb #32fccd4e
 def plot_spectrum_history(
     recording,  # of a `CollapseRecorder`
     ax=None,    # axes to draw on; None makes a figure
@@ -911,7 +923,7 @@ def _draw_boundaries(
     stages = " · ".join(f"{i} {name}" for i, (*_, name) in enumerate(marks, 1))
     ax.set_xlabel(f"update, counted through the stages\n({stages})")
 
-# %% ../nbs/10_plots.ipynb #6d14ecb5
+# %% ../nbs/10_plots.ipynb #690c2935
 class Film(str):
     "HTML that plays by itself; shown as such by Jupyter, and written to a file like any text."
     def _repr_html_(self): return str(self)
@@ -933,7 +945,7 @@ def _self_contained(
     page = page.replace("<img ", f'<img alt="{what}" style="max-width:100%" ', 1)
     return Film(page.replace("width: 374px", "width: min(374px, 85vw)"))
 
-# %% ../nbs/10_plots.ipynb #e4d140f3
+# %% ../nbs/10_plots.ipynb #266e2137
 def _film_points(
     vectors,  # (S, M, d)
 )->np.ndarray:  # (S, M, 2)
@@ -944,7 +956,7 @@ def _film_points(
     axes = np.linalg.svd(vectors[-1] - center, full_matrices=False)[2][:2].T
     return (vectors - center) @ axes
 
-# %% ../nbs/10_plots.ipynb #5e2b438c
+# %% ../nbs/10_plots.ipynb #26ba00d0
 def epoch_slider(
     recording,          # of a `CollapseRecorder` with a sample
     labels=None,        # one per sampled item, for the colours
@@ -964,7 +976,7 @@ def epoch_slider(
     page = FuncAnimation(figure, draw, len(frames)).to_jshtml(fps=4, default_mode="once")
     return _self_contained(page, f"{points.shape[1]} items moving during {steps[-1]} updates")
 
-# %% ../nbs/10_plots.ipynb #6b948810
+# %% ../nbs/10_plots.ipynb #eddcedc0
 def _film_frame(
     points,     # (frames, M, 2)
     steps,      # of the frames
@@ -986,6 +998,7 @@ def _film_frame(
         ax.set_title(f"update {steps[i]}, {stage}\n{points.shape[1]:,} of N = "
                      f"{recording.n_items:,} items, d = {recording.d}; rows ÷ RMS length\n"
                      "grey circle: 95 % of random numbers", fontsize=10)
+        ax.locator_params(nbins=5)
         handles, names = ax.get_legend_handles_labels()
         if handles: ax.legend(handles[::-1], names[::-1], fontsize=SMALL, markerscale=2,
                               loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
