@@ -393,6 +393,9 @@ def test_label_colours_are_no_systems_colours():
 def test_tsne_has_controls_shared_limits_and_numbers():
     axes = plot_tsne({"adrec": CLUSTERS[:60]}, LABELS[:60], perplexities=(5, 10), iterations=300)
     assert axes.shape == (3, 2) and len({(ax.get_xlim(), ax.get_ylim()) for ax in axes.flat}) == 1
+    for ax in axes.flat:
+        points = np.concatenate([c.get_offsets() for c in ax.collections])
+        assert ax.get_aspect() == 1 and len(points) == 60 and (np.abs(points) < ax.get_ylim()[1]).all() and ax.get_xlim() == ax.get_ylim()
     assert [ax.get_ylabel() for ax in axes[:, 0]] == ["adrec", "adrec,\ncolumns shuffled", "noise"]
     assert all(re.search(r"T \d\.\d\d, KL \d+\.\d\d, stay \d+%", ax.get_title()) for ax in axes.flat)
     figure = axes[0, 0].figure
@@ -501,6 +504,8 @@ def test_the_camera_of_the_film_stands_still():
     points = plots._film_points(vectors)
     assert np.allclose(points[0], points[1]) and np.allclose(points[0], points[3]), "scale is forgotten, the basis is that of the last"
     assert np.allclose(np.abs(points[3]), np.abs(plots._principal_plane(CLUSTERS)[0]))
+    moved = plots._film_points(np.stack([CLUSTERS + 5, CLUSTERS]))
+    assert np.allclose(moved[1].mean(axis=0), 0) and np.hypot(*moved[0].mean(axis=0)) > 0.1, "the last step is the centre of all"
 
 
 def test_the_film_plays_alone():
