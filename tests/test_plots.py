@@ -504,8 +504,9 @@ def test_the_camera_of_the_film_stands_still():
     points = plots._film_points(vectors)
     assert np.allclose(points[0], points[1]) and np.allclose(points[0], points[3]), "scale is forgotten, the basis is that of the last"
     assert np.allclose(np.abs(points[3]), np.abs(plots._principal_plane(CLUSTERS)[0]))
-    moved = plots._film_points(np.stack([CLUSTERS + 5, CLUSTERS]))
-    assert np.allclose(moved[1].mean(axis=0), 0) and np.hypot(*moved[0].mean(axis=0)) > 0.1, "the last step is the centre of all"
+    widest = np.linalg.svd(CLUSTERS - CLUSTERS.mean(axis=0))[2][0]
+    moved = plots._film_points(np.stack([CLUSTERS + 30 * widest, CLUSTERS]))
+    assert np.allclose(moved[1].mean(axis=0), 0, atol=1e-9) and np.hypot(*moved[0].mean(axis=0)) > 0.1, "the last step is the centre of all"
 
 
 def test_the_film_plays_alone():
