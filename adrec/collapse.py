@@ -13,7 +13,7 @@ __all__ = ['FAR', 'as_table', 'singular_values', 'covariance_eigenvalues', 'marc
            'linear_cka', 'cone_limit', 'low_rank_limit', 'Diagnosis', 'diagnose', 'Recording', 'CollapseRecorder',
            'load_recording']
 
-# %% ../nbs/09_collapse.ipynb #863c4cb6
+# %% ../nbs/09_collapse.ipynb #b75b48ad
 import io
 import zipfile
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ from torch import nn
 from .data import InputError
 from .training import write_atomically
 
-# %% ../nbs/09_collapse.ipynb #293cdadf
+# %% ../nbs/09_collapse.ipynb #19dd136f
 def _unwrap(
     embeddings,  # model, `nn.Embedding`, tensor or array
 )->np.ndarray:  # the same numbers, float64, any shape
@@ -52,7 +52,7 @@ def _unwrap(
                          f"got a {type(embeddings).__name__} of type {table.dtype}")
     return table.astype(np.float64, copy=False)
 
-# %% ../nbs/09_collapse.ipynb #78e5f0dd
+# %% ../nbs/09_collapse.ipynb #93418586
 def as_table(
     embeddings,  # array, tensor, `nn.Embedding` or model with `item_embeddings()`: (N, d), unpadded
 )->np.ndarray:   # float64, (N, d); may share memory with the input
@@ -68,7 +68,7 @@ def as_table(
                          f"(rows {rows}): the training diverged, or the file is damaged")
     return table
 
-# %% ../nbs/09_collapse.ipynb #1d3c18d0
+# %% ../nbs/09_collapse.ipynb #ccfcf849
 def _origin(
     table,        # (N, d)
     center,       # False: the origin stays where it is
@@ -79,7 +79,7 @@ def _origin(
     sums = [(table[i:i + rows] - table[0]).sum(axis=0) for i in range(0, len(table), rows)]
     return table[0] + np.sum(sums, axis=0) / len(table)
 
-# %% ../nbs/09_collapse.ipynb #23af0667
+# %% ../nbs/09_collapse.ipynb #b39b0d72
 def singular_values(
     embeddings,        # item table, (N, d), see `as_table`
     center:bool=True,  # measure from the mean item
@@ -88,7 +88,7 @@ def singular_values(
     table = as_table(embeddings)
     return np.linalg.svd(table - _origin(table, center), compute_uv=False)
 
-# %% ../nbs/09_collapse.ipynb #79662f20
+# %% ../nbs/09_collapse.ipynb #603d6eac
 def _inverse_lengths(chunk):
     "1/‖row‖, and 0 for rows of zeros."
     lengths = np.sqrt(np.einsum("ij,ij->i", chunk, chunk))
@@ -109,7 +109,7 @@ def _middle(
         if total > 0: origin = origin + shift / total
     return origin
 
-# %% ../nbs/09_collapse.ipynb #ff78beb0
+# %% ../nbs/09_collapse.ipynb #83cb1d38
 def _gram(
     table,        # (N, d)
     center,       # subtract the mean row first
@@ -128,7 +128,7 @@ def _gram(
         total += chunk.T @ chunk
     return total - len(table) * np.outer(mean, mean) if unit and center else total
 
-# %% ../nbs/09_collapse.ipynb #8841e2ae
+# %% ../nbs/09_collapse.ipynb #b7af8c5d
 def covariance_eigenvalues(
     embeddings,        # item table, (N, d), see `as_table`
     center:bool=True,  # True: covariance, divided by N−1; False: second moments, divided by N
@@ -140,7 +140,7 @@ def covariance_eigenvalues(
     values = np.where(values > values[0] * table.shape[1] * np.finfo(float).eps, values, 0.0)
     return values / (len(table) - bool(center))
 
-# %% ../nbs/09_collapse.ipynb #4ce1872d
+# %% ../nbs/09_collapse.ipynb #bf23aa99
 def _degrees(
     n_items:int,  # N, at least 2
     dim:int,      # d, at least 1
@@ -151,7 +151,7 @@ def _degrees(
         raise InputError(f"noise needs at least 2 items and 1 dimension, got ({n_items}, {dim})")
     return n_items - bool(center)
 
-# %% ../nbs/09_collapse.ipynb #cac4a0e1
+# %% ../nbs/09_collapse.ipynb #e9225765
 def marchenko_pastur_edges(
     n_items:int,         # N
     dim:int,             # d
@@ -162,7 +162,7 @@ def marchenko_pastur_edges(
     root = np.sqrt(dim / _degrees(n_items, dim, center))
     return float(variance * (1 - root) ** 2), float(variance * (1 + root) ** 2)
 
-# %% ../nbs/09_collapse.ipynb #1169ab30
+# %% ../nbs/09_collapse.ipynb #c4ecbe63
 def marchenko_pastur_spectrum(
     n_items:int,         # N
     dim:int,             # d
@@ -179,7 +179,7 @@ def marchenko_pastur_spectrum(
     spectrum[:rank] = np.interp((np.arange(rank) + 0.5) / rank, passed / passed[-1], values)
     return spectrum * variance * dim / spectrum.sum()
 
-# %% ../nbs/09_collapse.ipynb #ff0567a8
+# %% ../nbs/09_collapse.ipynb #28c0e2ad
 def marchenko_pastur_density(
     values,              # λ, any shape
     n_items:int,         # N
@@ -194,7 +194,7 @@ def marchenko_pastur_density(
     root = np.sqrt(np.where(inside, (high - values) * (values - low), 0))
     return root / (2 * np.pi * variance * min(gamma, 1) * np.where(inside, values, 1))
 
-# %% ../nbs/09_collapse.ipynb #25e76e35
+# %% ../nbs/09_collapse.ipynb #72a7070b
 def marchenko_pastur_cdf(
     values,              # λ, any shape
     n_items:int,         # N
@@ -210,7 +210,7 @@ def marchenko_pastur_cdf(
     above = (a * theta - b * np.sin(theta) - 2 * gap * half) / (2 * np.pi * min(gamma, 1))
     return 1 - above
 
-# %% ../nbs/09_collapse.ipynb #f64eb344
+# %% ../nbs/09_collapse.ipynb #924f2054
 @lru_cache(maxsize=64)
 def _wishart_spectra(
     small:int,    # rows of the matrix
@@ -228,7 +228,7 @@ def _wishart_spectra(
     spectra.flags.writeable = False
     return spectra
 
-# %% ../nbs/09_collapse.ipynb #406637aa
+# %% ../nbs/09_collapse.ipynb #4372a715
 def noise_spectra(
     n_items:int,           # N
     dim:int,               # d
@@ -243,7 +243,7 @@ def noise_spectra(
     spectra[:, :small] = _wishart_spectra(small, float(large), draws) * (dim / small)
     return spectra
 
-# %% ../nbs/09_collapse.ipynb #891dc916
+# %% ../nbs/09_collapse.ipynb #77d6b211
 def entropy_rank(
     sizes,  # singular values or eigenvalues, none negative, (k,)
 )->float:   # between 1 and k; NaN if all sizes are 0: shares of nothing
@@ -254,7 +254,7 @@ def entropy_rank(
     shares = sizes / sizes.sum()
     return float(np.exp(-(shares * np.log(shares)).sum()))
 
-# %% ../nbs/09_collapse.ipynb #35b562ce
+# %% ../nbs/09_collapse.ipynb #ad91ee99
 def effective_rank(
     embeddings,        # item table, (N, d), see `as_table`
     center:bool=True,  # measure from the mean item; RankMe (Garrido et al. 2023) does not
@@ -262,7 +262,7 @@ def effective_rank(
     "exp(−Σ p ln p), p = σ/Σσ of the singular values σ (Roy & Vetterli 2007); highest for noise."
     return entropy_rank(np.sqrt(covariance_eigenvalues(embeddings, center)))
 
-# %% ../nbs/09_collapse.ipynb #576f7aa5
+# %% ../nbs/09_collapse.ipynb #64b386ff
 def effective_rank_null(
     n_items:int,       # N
     dim:int,           # d
@@ -271,7 +271,7 @@ def effective_rank_null(
     "Effective rank of the Marchenko-Pastur spectrum; about d·exp(−γ/8) for small γ = d/(N−1)."
     return entropy_rank(np.sqrt(marchenko_pastur_spectrum(n_items, dim, center=center)))
 
-# %% ../nbs/09_collapse.ipynb #c6444e86
+# %% ../nbs/09_collapse.ipynb #a17b52f3
 def _participation(values):
     if values[0] == 0: return float("nan")
     return float(1 / ((values / values.sum()) ** 2).sum())
@@ -283,7 +283,7 @@ def participation_ratio(
     "(Σλ)²/Σλ² of the covariance eigenvalues λ (Bell & Dean 1970; Gao et al. 2017); noise: near d."
     return _participation(covariance_eigenvalues(embeddings, center))
 
-# %% ../nbs/09_collapse.ipynb #e5a6a24d
+# %% ../nbs/09_collapse.ipynb #af6b2a95
 def participation_ratio_null(
     n_items:int,       # N
     dim:int,           # d
@@ -293,7 +293,7 @@ def participation_ratio_null(
     n = _degrees(n_items, dim, center)
     return (n * dim + 2) / (n + dim + 1)
 
-# %% ../nbs/09_collapse.ipynb #998adb36
+# %% ../nbs/09_collapse.ipynb #bae4d190
 def iso_score(
     embeddings,        # item table, (N, d), see `as_table`; d at least 2
     center:bool=True,  # measure from the mean item
@@ -302,7 +302,7 @@ def iso_score(
     dim = as_table(embeddings).shape[1]
     return (participation_ratio(embeddings, center) - 1) / (dim - 1) if dim > 1 else float("nan")
 
-# %% ../nbs/09_collapse.ipynb #3dc87530
+# %% ../nbs/09_collapse.ipynb #0740a2d6
 def _stable_rank(values): return float(values.sum() / values[0]) if values[0] > 0 else float("nan")
 
 def stable_rank(
@@ -316,7 +316,7 @@ def stable_rank_null(n_items:int, dim:int, center:bool=True)->float:
     "d/(1+√γ)²: the mean variance over the upper Marchenko-Pastur edge."
     return dim / marchenko_pastur_edges(n_items, dim, center=center)[1]
 
-# %% ../nbs/09_collapse.ipynb #b7c2e1f9
+# %% ../nbs/09_collapse.ipynb #7834f645
 def _abundance(values): return _stable_rank(np.sqrt(values))
 
 def information_abundance(
@@ -332,7 +332,7 @@ def information_abundance_null(n_items:int, dim:int, center:bool=True)->float:
     edge = marchenko_pastur_edges(n_items, dim, center=center)[1]
     return float(np.sqrt(spectrum).sum() / np.sqrt(edge))
 
-# %% ../nbs/09_collapse.ipynb #237810e4
+# %% ../nbs/09_collapse.ipynb #28d73735
 def rankme(
     embeddings,  # item table, (N, d), see `as_table`
 )->float:        # between 1 and d; NaN if all numbers are 0
@@ -342,7 +342,7 @@ def rankme(
     shares = sizes / sizes.sum() + 1e-7
     return float(np.exp(-(shares * np.log(shares)).sum()))
 
-# %% ../nbs/09_collapse.ipynb #bb99406c
+# %% ../nbs/09_collapse.ipynb #8fdc8ae3
 def _decay(values):
     values = values[values > 0]
     if len(values) < 3: return float("nan")
@@ -355,7 +355,7 @@ def spectrum_decay(
     "α of the power law λⱼ ∝ j^−α, fitted to all non-zero eigenvalues (Agrawal et al. 2022)."
     return _decay(covariance_eigenvalues(embeddings, center))
 
-# %% ../nbs/09_collapse.ipynb #a73311b4
+# %% ../nbs/09_collapse.ipynb #c1d1bc11
 def _lengths(
     table,  # (N, d)
 ):          # (N,)
@@ -367,7 +367,7 @@ def _lengths(
                          f"(first: row {zeros[0]}): if that is the padding row, leave it out")
     return lengths
 
-# %% ../nbs/09_collapse.ipynb #365437a9
+# %% ../nbs/09_collapse.ipynb #e6012783
 def mean_cosine(
     embeddings,  # item table, (N, d), see `as_table`; no row may be all zeros
 )->float:        # between −1/(N−1) and 1
@@ -376,7 +376,7 @@ def mean_cosine(
     mean = (1 / _lengths(table)) @ table / len(table)
     return float((len(table) * (mean @ mean) - 1) / (len(table) - 1))
 
-# %% ../nbs/09_collapse.ipynb #9b4f68dc
+# %% ../nbs/09_collapse.ipynb #feb11b7a
 def mean_cosine_null_sd(
     n_items:int,  # N
     dim:int,      # d
@@ -385,7 +385,7 @@ def mean_cosine_null_sd(
     _degrees(n_items, dim, center=False)
     return float(np.sqrt(2 / (n_items * (n_items - 1) * dim)))
 
-# %% ../nbs/09_collapse.ipynb #a5980c67
+# %% ../nbs/09_collapse.ipynb #367c4323
 def _sampled_directions(
     embeddings,  # item table, (N, d)
     sample,      # at most so many rows
@@ -398,7 +398,7 @@ def _sampled_directions(
         table = table[np.random.default_rng(seed).choice(len(table), sample, replace=False)]
     return table / _lengths(table)[:, None]
 
-# %% ../nbs/09_collapse.ipynb #6734bf2a
+# %% ../nbs/09_collapse.ipynb #2a6adf92
 def sample_cosines(
     embeddings,        # item table, (N, d), see `as_table`; no row may be all zeros
     pairs:int=20_000,  # how many pairs of different items
@@ -418,7 +418,7 @@ def cosine_null(
     if dim < 2: raise InputError("in 1 dimension a cosine is 1 or −1: there is no distribution")
     return beta((dim - 1) / 2, (dim - 1) / 2, loc=-1, scale=2)
 
-# %% ../nbs/09_collapse.ipynb #59e64762
+# %% ../nbs/09_collapse.ipynb #eb72dd3c
 def uniformity(
     embeddings,       # item table, (N, d), see `as_table`; no row may be all zeros
     sample:int=2000,  # at most so many items are compared, each with each
@@ -433,7 +433,7 @@ def uniformity_null(dim:int)->float:
     "−4 + ln ₀F₁(; d/2; 4), exact for independent random directions; about −4 + 8/d."
     return float(np.log(hyp0f1(dim / 2, 4.0)) - 4)
 
-# %% ../nbs/09_collapse.ipynb #5c399e08
+# %% ../nbs/09_collapse.ipynb #0a1a6bc0
 def alignment(
     embeddings,  # item table, (N, d), see `as_table`; no row may be all zeros
     pairs,       # row numbers of items that belong together, (P, 2)
@@ -453,7 +453,7 @@ def alignment_null(embeddings)->float:
     "2(1−mean cosine): the same mean over all pairs, whether or not they belong together."
     return 2 * (1 - mean_cosine(embeddings))
 
-# %% ../nbs/09_collapse.ipynb #8fdca70f
+# %% ../nbs/09_collapse.ipynb #9cc90b57
 @lru_cache(maxsize=64)
 def _law_median(n_items, dim, center):
     "Median of the non-zero part of the Marchenko-Pastur law of variance 1."
@@ -471,7 +471,7 @@ def noise_variance(
     table = as_table(embeddings)
     return _noise_variance(covariance_eigenvalues(table), len(table))
 
-# %% ../nbs/09_collapse.ipynb #d8ba64c0
+# %% ../nbs/09_collapse.ipynb #3669a3eb
 def _outliers(values, n_items):
     if values[0] == 0: return float("nan")
     edge = marchenko_pastur_edges(n_items, len(values), _noise_variance(values, n_items))[1]
@@ -481,7 +481,7 @@ def _noise_share(values, n_items):
     if values[0] == 0: return float("nan")
     return len(values) * _noise_variance(values, n_items) / float(values.sum())
 
-# %% ../nbs/09_collapse.ipynb #b448abf6
+# %% ../nbs/09_collapse.ipynb #c63335aa
 def outlier_count(
     embeddings,  # item table, (N, d), see `as_table`
 )->float:        # a whole number; NaN if all items are the same point
@@ -496,7 +496,7 @@ def noise_share(
     table = as_table(embeddings)
     return _noise_share(covariance_eigenvalues(table), len(table))
 
-# %% ../nbs/09_collapse.ipynb #4bce6d7c
+# %% ../nbs/09_collapse.ipynb #ac6ba747
 def _noise_distance(values, n_items):
     if values[0] == 0: return float("nan")
     rank = min(n_items - 1, len(values))
@@ -512,7 +512,7 @@ def noise_distance(
     table = as_table(embeddings)
     return _noise_distance(covariance_eigenvalues(table, unit_rows=unit_rows), len(table))
 
-# %% ../nbs/09_collapse.ipynb #b6fa56a8
+# %% ../nbs/09_collapse.ipynb #9da6f0d8
 def _top(values): return float(values[0] / values.mean()) if values[0] > 0 else float("nan")
 
 def spectral_scores(
@@ -539,7 +539,7 @@ def spectral_nulls(
     drawn = pd.DataFrame(drawn)
     return {name: (float(drawn[name].mean()), float(drawn[name].std())) for name in drawn}
 
-# %% ../nbs/09_collapse.ipynb #0b6dbcb6
+# %% ../nbs/09_collapse.ipynb #0129f800
 def nearest_items(
     embeddings,   # item table, (N, d), see `as_table`; no row may be all zeros
     k:int=10,     # neighbours of each item
@@ -569,7 +569,7 @@ def _nearest_block(unit, half, rows, k):
     order = np.argsort(-np.take_along_axis(near, best, axis=1), axis=1, kind="stable")
     return np.take_along_axis(best, order, axis=1)
 
-# %% ../nbs/09_collapse.ipynb #11c4073b
+# %% ../nbs/09_collapse.ipynb #924bbe59
 def _one_label(label):
     "A label as something to compare: a set of parts if it has several, None if it is missing."
     if isinstance(label, str): label = frozenset(label.split("|")) if "|" in label else label
@@ -601,7 +601,7 @@ def _label_codes(
     both, size = has @ has.T, has.sum(axis=1)
     return codes, both / (size[:, None] + size - both)
 
-# %% ../nbs/09_collapse.ipynb #60de6de0
+# %% ../nbs/09_collapse.ipynb #071894d2
 def _alike(codes, similarity, first, second):
     "Mean similarity of the labels of two arrays of rows."
     if similarity is None: return float((codes[first] == codes[second]).mean())
@@ -621,7 +621,7 @@ def _shuffled(codes, popularity, rng):
         dealt[members] = codes[rng.permutation(members)]
     return dealt
 
-# %% ../nbs/09_collapse.ipynb #52117f99
+# %% ../nbs/09_collapse.ipynb #9af90c7b
 @dataclass(frozen=True)
 class Lift:
     "How much more often neighbours share a label than any two items do."
@@ -635,7 +635,7 @@ class Lift:
     reason:str=""   # why the value is undefined
     def __float__(self): return self.value
 
-# %% ../nbs/09_collapse.ipynb #22b10458
+# %% ../nbs/09_collapse.ipynb #190b9aec
 def neighbour_lift(
     embeddings,        # item table, (N, d), see `as_table`; rows of zeros are left out
     labels,            # one per item, see `_label_codes`; items without a label are left out
@@ -676,7 +676,7 @@ def _popularity(popularity, n_items):
                          f"got shape {popularity.shape}")
     return popularity
 
-# %% ../nbs/09_collapse.ipynb #72c02b43
+# %% ../nbs/09_collapse.ipynb #861849cd
 def _skewness(counts):
     "Third moment over the cube of the standard deviation; NaN if all counts are equal."
     centred = counts - counts.mean()
@@ -699,7 +699,7 @@ def hubness_null(n_items:int, dim:int, k:int=10, sample:int=2000, draws:int=5)->
     shape, rng = (min(n_items, sample), dim), np.random.default_rng(0)
     return float(np.mean([hubness(rng.normal(size=shape), k) for _ in range(draws)]))
 
-# %% ../nbs/09_collapse.ipynb #0e0d2a40
+# %% ../nbs/09_collapse.ipynb #c71f6346
 def _hsic(x, y, rows=8_192):
     "Song et al.'s unbiased HSIC of two tables, linear kernels, up to a factor; O(N·d²)."
     n, cross, sums = len(x), np.zeros((x.shape[1], y.shape[1])), np.zeros(3)
@@ -724,7 +724,7 @@ def linear_cka(
     own = _hsic(x, x), _hsic(y, y)
     return float(_hsic(x, y) / np.sqrt(own[0] * own[1])) if min(own) > 0 else float("nan")
 
-# %% ../nbs/09_collapse.ipynb #6fa2a5cb
+# %% ../nbs/09_collapse.ipynb #58726731
 FAR = 5.0  # standard deviations of the null beyond which a number is not called chance
 
 def cone_limit(
@@ -735,7 +735,7 @@ def cone_limit(
     one_pair = 0.5 if dim < 2 else min(0.5, float(cosine_null(dim).ppf(0.99)))
     return max(one_pair, FAR * mean_cosine_null_sd(n_items, dim))
 
-# %% ../nbs/09_collapse.ipynb #2f88ea99
+# %% ../nbs/09_collapse.ipynb #0affe2de
 @lru_cache(maxsize=64)
 @threadpool_limits.wrap(limits=1, user_api="blas")
 def low_rank_limit(
@@ -754,7 +754,7 @@ def low_rank_limit(
     harmonic = float(np.mean(drawn) + FAR * np.std(drawn))
     return max(participation_ratio_null(n_items, dim) / 4, harmonic)
 
-# %% ../nbs/09_collapse.ipynb #a36839d8
+# %% ../nbs/09_collapse.ipynb #56d6d346
 @dataclass(frozen=True)
 class Diagnosis:
     "What the numbers say about one table."
@@ -782,7 +782,7 @@ class Diagnosis:
                           f"  verdict: {', '.join(self.verdict)}",
                           *(f"  {r}" for r in self.reasons), *notes])
 
-# %% ../nbs/09_collapse.ipynb #fb2e1f50
+# %% ../nbs/09_collapse.ipynb #7abfe591
 def _copies(table):
     "Rows that repeat an earlier row exactly: equal hashes of their bits first, then compared."
     rows, rng = 8_192, np.random.default_rng(0)
@@ -819,7 +819,7 @@ def _notes(
         yield (f"exact copies of earlier rows: {len(copies)} of {n} (first: row {copies[0]}); "
                "copies are nearest neighbours whatever was learned")
 
-# %% ../nbs/09_collapse.ipynb #0e9b3002
+# %% ../nbs/09_collapse.ipynb #c3b1c9ba
 def _measure_angles(
     table,   # without rows of zeros
     seed,    # of the samples
@@ -852,7 +852,7 @@ def _measure(
     values["rankme"] = rankme(table), effective_rank_null(n, d, center=False)
     return values, {name: sd for name, (_, sd) in nulls.items()}
 
-# %% ../nbs/09_collapse.ipynb #a48b40fd
+# %% ../nbs/09_collapse.ipynb #54948fa9
 def _far(value, mean, sd): return bool(value - mean > FAR * sd + 1e-9)
 
 def _judge(
@@ -876,7 +876,7 @@ def _judge(
                _say_noise(values, spread, off), _say_neighbours(lift, near, structured)]
     return [word for word, true in words.items() if true], reasons
 
-# %% ../nbs/09_collapse.ipynb #fe25934e
+# %% ../nbs/09_collapse.ipynb #f9405a24
 def _say_direction(cosine, cone, limit):
     if np.isnan(cosine): return "Same direction? Undefined: hardly any item has a direction."
     return (f"Same direction? {'Yes' if cone else 'No'}: mean cosine {cosine:.3f}; noise gives 0, "
@@ -908,7 +908,7 @@ def _say_neighbours(lift, near, structured):
             f"most {lift.null + FAR * lift.sd:.2f} ({lift.k} neighbours of {lift.queries:,} of "
             f"{lift.items:,} items).")
 
-# %% ../nbs/09_collapse.ipynb #3aea03f4
+# %% ../nbs/09_collapse.ipynb #892ad21b
 def diagnose(
     embeddings,        # item table, (N, d), see `as_table`
     labels=None,       # one per item, see `neighbour_lift`
@@ -933,7 +933,7 @@ def diagnose(
     verdict, reasons = _judge(values, spread, *table.shape, lift)
     return Diagnosis(name, *table.shape, values, verdict, reasons, warnings)
 
-# %% ../nbs/09_collapse.ipynb #421a8dcf
+# %% ../nbs/09_collapse.ipynb #a4b577a8
 @dataclass(frozen=True)
 class Recording:
     "An item table during training: S records, from the first step to the last."
@@ -946,7 +946,7 @@ class Recording:
     vectors:np.ndarray=None  # vectors of the sampled items, (S, M, d)
     sample_items:np.ndarray=None  # their item numbers 1..N, (M,)
 
-# %% ../nbs/09_collapse.ipynb #40029a92
+# %% ../nbs/09_collapse.ipynb #46ff54bc
 class CollapseRecorder:
     "A callback that measures the item table every few updates and where stages begin and end."
     def __init__(self,
@@ -973,7 +973,7 @@ class CollapseRecorder:
         self.boundaries.append((len(self.rows) - 1, state.system, state.stage))
         if self.path: self.save(self.path)
 
-# %% ../nbs/09_collapse.ipynb #eced00c6
+# %% ../nbs/09_collapse.ipynb #dc6bfef7
 @patch
 def _record(self:CollapseRecorder, state):
     "Measure the table once; a table that is not finite leaves NaN, for training to complain about."
@@ -1004,7 +1004,7 @@ def _choose(self:CollapseRecorder, n_items:int)->np.ndarray:
     rng = np.random.default_rng(self.seed)
     return 1 + np.sort(rng.choice(n_items, self.sample, replace=False))
 
-# %% ../nbs/09_collapse.ipynb #be3eb658
+# %% ../nbs/09_collapse.ipynb #63d20de6
 @patch
 def _enter(self:CollapseRecorder, state):
     "Note a new system; after an interruption, forget what its repeated steps will record again."
@@ -1030,7 +1030,7 @@ def _continue(self:CollapseRecorder, recording:Recording):
         if recording.vectors is not None: row["vectors"] = recording.vectors[i]
         self.rows.append(row)
 
-# %% ../nbs/09_collapse.ipynb #2628c790
+# %% ../nbs/09_collapse.ipynb #57aaacee
 @patch(as_prop=True)
 def recording(self:CollapseRecorder)->Recording:
     "What was recorded so far; InputError before the first record."
