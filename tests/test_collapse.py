@@ -1,20 +1,31 @@
 "The diagnostics of adrec.collapse against oracles, known answers, their noise nulls, and bad input."
+import json, os
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from scipy.integrate import quad
-from scipy.stats import entropy
+from scipy.stats import entropy, kstest, skew
+from sklearn.neighbors import NearestNeighbors
 from torch import nn
 
 from adrec import collapse
-from adrec.collapse import (as_table, covariance_eigenvalues, effective_rank, effective_rank_null, entropy_rank,
-                            marchenko_pastur_edges, marchenko_pastur_spectrum, mean_cosine, mean_cosine_null_sd,
-                            participation_ratio, participation_ratio_null, singular_values)
-from adrec.data import InputError
+from adrec.collapse import (CollapseRecorder, alignment, alignment_null, as_table, cone_limit, cosine_null, covariance_eigenvalues,
+                            diagnose, effective_rank, effective_rank_null, entropy_rank, hubness, hubness_null, information_abundance,
+                            information_abundance_null, iso_score, linear_cka, load_recording, low_rank_limit,
+                            marchenko_pastur_cdf, marchenko_pastur_density, marchenko_pastur_edges, marchenko_pastur_spectrum,
+                            mean_cosine, mean_cosine_null_sd, nearest_items, neighbour_lift, noise_distance, noise_share,
+                            noise_spectra, noise_variance, outlier_count, participation_ratio, participation_ratio_null, rankme,
+                            sample_cosines, singular_values, spectral_nulls, spectral_scores, spectrum_decay, stable_rank,
+                            stable_rank_null, uniformity, uniformity_null)
+from adrec.data import InputError, synthetic_data
+from adrec.training import Settings, one_stage, train
 
 SHAPES = [(3000, 64), (1008, 128), (12301, 128), (20000, 32), (60, 100)]
 SCORES = [effective_rank, participation_ratio, mean_cosine]
+RANKS = [effective_rank, participation_ratio, stable_rank, information_abundance, iso_score, rankme, spectrum_decay]
 
 
 def rng(seed=0): return np.random.default_rng(seed)
@@ -137,13 +148,14 @@ def test_scale_rotation_and_order_do_not_matter(score, uneven):
 
 
 def test_entropy_rank_edges():
-    assert entropy_rank([0, 0]) == 0 and entropy_rank([3, 0, 0]) == pytest.approx(1) and entropy_rank([2] * 7) == pytest.approx(7)
+    assert np.isnan(entropy_rank([0, 0])) and entropy_rank([3, 0, 0]) == pytest.approx(1) and entropy_rank([2] * 7) == pytest.approx(7)
 
 
 @pytest.mark.parametrize("value", [0.1, -1e8, 1 / 3])
-def test_complete_collapse_has_rank_zero_and_cosine_one(value):
+def test_complete_collapse_has_no_rank_and_cosine_one(value):
     x = np.full((70_000, 3), value)  # more than one chunk
-    assert effective_rank(x) == participation_ratio(x) == 0
+    for score in (effective_rank, participation_ratio, stable_rank, information_abundance, iso_score, spectrum_decay,
+                  outlier_count, noise_share, noise_distance): assert np.isnan(score(x)), score.__name__
     assert mean_cosine(x) == pytest.approx(1)
 
 
@@ -239,3 +251,472 @@ def test_noise_has_the_highest_rank_of_all():
     noise, labels = rng().normal(size=(3000, 64)), np.arange(3000) % 12
     clusters = rng(1).normal(size=(12, 64))[labels] + noise
     assert effective_rank(clusters) < effective_rank(noise) and participation_ratio(clusters) < 0.6 * participation_ratio(noise)
+
+
+# ---- the other ranks
+
+def test_ranks_against_their_oracles(uneven):
+    centred, sizes = uneven - uneven.mean(0), singular_values(uneven, center=False)
+    assert stable_rank(uneven) == pytest.approx(np.linalg.norm(centred) ** 2 / np.linalg.norm(centred, 2) ** 2, rel=1e-9)
+    assert information_abundance(uneven, center=False) == pytest.approx(np.linalg.norm(uneven, "nuc") / np.linalg.norm(uneven, 2))
+    shares = sizes / sizes.sum() + 1e-7
+    assert rankme(uneven) == pytest.approx(np.exp(-(shares * np.log(shares)).sum()), rel=1e-9)
+
+
+def test_iso_score_is_the_published_one():
+    "Algorithm 1 of Rudman et al. 2022, step by step."
+    x = rng(3).normal(size=(500, 12)) * np.arange(1, 13)
+    variances = np.sort(covariance_eigenvalues(x))
+    unit = variances * np.sqrt(12) / np.linalg.norm(variances)
+    defect = np.linalg.norm(unit - 1) / np.sqrt(2 * (12 - np.sqrt(12)))
+    used = (12 - defect ** 2 * (12 - np.sqrt(12))) ** 2 / 144
+    assert iso_score(x) == pytest.approx((12 * used - 1) / 11, rel=1e-9)
+    assert np.isnan(iso_score(np.arange(5.0)[:, None]))
+
+
+@pytest.mark.parametrize("k", [3, 8])
+def test_equal_directions_are_counted(k):
+    x = orthonormal(300, k) @ np.linalg.qr(rng(3).normal(size=(16, 16)))[0][:k]
+    assert stable_rank(x) == pytest.approx(k) and information_abundance(x) == pytest.approx(k, abs=1e-6)
+    assert iso_score(x) == pytest.approx((k - 1) / 15) and rankme(x) == pytest.approx(k, abs=1e-3)
+    assert outlier_count(orthonormal(300, 3) @ rng().normal(size=(3, 16))) == 3
+
+
+def test_power_laws_have_their_exponent():
+    x = orthonormal(400, 100) * np.arange(1, 101) ** -0.65
+    assert spectrum_decay(x) == pytest.approx(1.3, abs=1e-9)
+    assert np.isnan(spectrum_decay(x[:, :2])), "two points make any line"
+
+
+@pytest.mark.parametrize("score", RANKS)
+def test_ranks_do_not_feel_scale_rotation_and_order(score, uneven):
+    rotation = np.linalg.qr(rng(5).normal(size=(20, 20)))[0]
+    for same in (uneven * 1e-6, uneven @ rotation, uneven[::-1]): assert score(same) == pytest.approx(score(uneven), rel=1e-8)
+
+
+@pytest.mark.parametrize("n, d", [(3000, 64), (1008, 128)])
+def test_closed_nulls_are_near_the_monte_carlo(n, d):
+    nulls = spectral_nulls(n, d)
+    assert stable_rank_null(n, d) == pytest.approx(nulls["stable_rank"][0], rel=0.03)
+    assert information_abundance_null(n, d) == pytest.approx(nulls["information_abundance"][0], rel=0.02)
+    gamma = d / (n - 1)
+    assert information_abundance_null(n, d) == pytest.approx(d * (1 - gamma / 8) / (1 + gamma ** 0.5), rel=0.02)
+    assert effective_rank_null(n, d) == pytest.approx(nulls["effective_rank"][0], rel=2e-3)
+    assert participation_ratio_null(n, d) == pytest.approx(nulls["participation_ratio"][0], rel=1e-3)
+
+
+# ---- Marchenko and Pastur
+
+# share of the law below `value`, by adaptive quadrature of the density (absolute error below 1e-11)
+GOLDEN = [(3000, 64, 1.0, 0.787606530047094, 0.06814626604556), (3000, 64, 1.0, 1.1966408843919885, 0.88550558592001),
+          (1008, 128, 2.5, 2.3542927924685295, 0.48566036488168), (1008, 128, 2.5, 3.8873512137747874, 0.91463685451019),
+          (100, 100, 1.0, 1.4874813461662195, 0.72225108587), (60, 100, 1.0, 2.0179329171370037, 0.65110187072)]
+
+
+@pytest.mark.parametrize("n, d, variance, value, share", GOLDEN)
+def test_distribution_function_golden(n, d, variance, value, share):
+    assert float(marchenko_pastur_cdf(value, n, d, variance)) == pytest.approx(share, abs=1e-10)
+
+
+@pytest.mark.parametrize("n, d", [(3000, 64), (1008, 128), (60, 100), (129, 128), (50, 10)])
+def test_density_and_distribution_are_one_law(n, d):
+    low, high = marchenko_pastur_edges(n, d)
+    assert quad(lambda v: marchenko_pastur_density(v, n, d), low, high, limit=200)[0] == pytest.approx(1, abs=1e-6)
+    values = np.linspace(low - 1, high + 1, 301)
+    cdf = marchenko_pastur_cdf(values, n, d)
+    assert (np.diff(cdf) >= -1e-12).all() and cdf[0] == pytest.approx(0, abs=1e-9) and cdf[-1] == pytest.approx(1)
+    assert marchenko_pastur_density([low - 0.1, high + 0.1, 0.0], n, d).tolist() == [0, 0, 0]
+    inner = marchenko_pastur_spectrum(n, d)[:min(n - 1, d)]
+    assert np.allclose(1 - marchenko_pastur_cdf(inner, n, d), (np.arange(len(inner)) + 0.5) / len(inner), atol=5e-3)
+
+
+@pytest.mark.parametrize("n, d", [(200, 20), (60, 100), (50, 3)])
+@pytest.mark.parametrize("unit", [False, True])
+def test_bartlett_draws_are_noise(n, d, unit):
+    direct = pd.DataFrame([spectral_scores(covariance_eigenvalues(x, unit_rows=unit), n) for x in rng(4).normal(size=(200, n, d))])
+    null = spectral_nulls(n, d, unit)
+    for name in ("participation_ratio", "noise_distance", "top_eigenvalue", "information_abundance"):
+        mean, sd = null[name]
+        assert abs(direct[name].mean() - mean) < 5 * max(sd, direct[name].std()) / 10, name
+        assert sd == pytest.approx(direct[name].std(), rel=0.35), name
+
+
+def test_noise_spectra_are_the_same_at_every_call_and_cannot_be_damaged():
+    first = noise_spectra(100, 8)
+    first *= 0
+    assert np.array_equal(noise_spectra(100, 8).mean(1).round(9), np.ones(200))
+
+
+def test_noise_variance_ignores_strong_directions():
+    x = 3 * rng().normal(size=(3000, 64))
+    x[:, :5] *= 10
+    assert noise_variance(x) == pytest.approx(9, rel=0.03)
+    assert outlier_count(x) == 5 and noise_share(x) == pytest.approx(64 * 9 / (59 * 9 + 5 * 900), rel=0.05)
+
+
+def test_noise_distance_by_hand(uneven):
+    values = covariance_eigenvalues(uneven)
+    assert noise_distance(uneven, unit_rows=False) == pytest.approx(
+        kstest(values / values.mean(), lambda v: marchenko_pastur_cdf(v, 500, 20)).statistic, abs=1e-12)
+
+
+def test_lengths_of_rows_do_not_make_structure():
+    x = rng().normal(size=(3000, 64)) * np.exp(rng(1).normal(size=(3000, 1)))
+    assert outlier_count(x) > 5 and diagnose(x).verdict == ["noise"]
+
+
+# ---- angles
+
+def test_unit_rows_are_what_they_say(uneven):
+    middle = uneven.mean(0)
+    for _ in range(3):
+        lengths = np.linalg.norm(uneven - middle, axis=1)
+        middle = (uneven / lengths[:, None]).sum(0) / (1 / lengths).sum()
+    unit = (uneven - middle) / np.linalg.norm(uneven - middle, axis=1, keepdims=True)
+    assert np.linalg.norm(unit.mean(0)) < 0.01, "directions from the spatial median cancel"
+    assert np.allclose(covariance_eigenvalues(uneven, unit_rows=True), covariance_eigenvalues(unit), rtol=1e-9)
+
+
+def test_cosines_of_noise_are_beta():
+    assert kstest(sample_cosines(rng().normal(size=(3000, 16)), 4000), cosine_null(16).cdf).pvalue > 0.01
+    assert cosine_null(16).std() == pytest.approx(0.25)
+    with pytest.raises(InputError, match="1 dimension"): cosine_null(1)
+
+
+def test_squared_cosines_are_the_participation_ratio(uneven):
+    unit = uneven / np.linalg.norm(uneven, axis=1, keepdims=True)
+    assert ((unit @ unit.T) ** 2).mean() == pytest.approx(1 / participation_ratio(unit, center=False))
+
+
+def test_uniformity_oracle_and_null():
+    x = torch.tensor(rng().normal(size=(300, 64)))
+    unit = nn.functional.normalize(x)
+    assert uniformity(x) == pytest.approx(torch.pdist(unit).pow(2).mul(-2).exp().mean().log().item(), rel=1e-9)
+    assert uniformity_null(64) == pytest.approx(-3.8752, abs=5e-5) and uniformity_null(5000) == pytest.approx(-4 + 8 / 5000, abs=1e-5)
+    assert uniformity(rng().normal(size=(5000, 64))) == pytest.approx(uniformity_null(64), abs=3e-3)
+
+
+def test_alignment_of_all_pairs_is_its_null():
+    x = rng().normal(size=(30, 5)) + 0.4
+    assert alignment(x, np.argwhere(~np.eye(30, dtype=bool))) == pytest.approx(alignment_null(x))
+    assert alignment(x, [[3, 3]]) == pytest.approx(0, abs=1e-12)
+    for bad in ([[0, 30]], [[-1, 0]], [0, 1], [[0.5, 1]], np.empty((0, 2), dtype=int)):
+        with pytest.raises(InputError, match="pairs"): alignment(x, bad)
+
+
+# ---- neighbours
+
+@pytest.mark.parametrize("offset", [0, 3, 300])
+def test_neighbours_agree_with_scikit_learn(offset):
+    x = rng().normal(size=(300, 10)) + offset
+    oracle = NearestNeighbors(n_neighbors=9, metric="cosine", algorithm="brute").fit(x).kneighbors(return_distance=False)
+    assert np.array_equal(nearest_items(x, 9), oracle)
+    assert np.array_equal(nearest_items(x, 9, rows=[7, 3]), oracle[[7, 3]])
+
+
+def test_neighbours_bad_k_and_zero_rows():
+    for k in (0, 5):
+        with pytest.raises(InputError, match="between 1 and 4"): nearest_items(np.eye(5), k)
+    with pytest.raises(InputError, match="all zeros"): nearest_items(np.zeros((5, 2)), 1)
+
+
+def test_lift_by_brute_force():
+    x, labels = rng().normal(size=(60, 4)), rng(1).integers(3, size=60)
+    near = NearestNeighbors(n_neighbors=5, metric="cosine", algorithm="brute").fit(x).kneighbors(return_distance=False)
+    same = labels[:, None] == labels
+    chance = same[~np.eye(60, dtype=bool)].mean()
+    lift = neighbour_lift(x, labels, k=5)
+    assert lift.chance == pytest.approx(chance) and lift.queries == lift.items == 60
+    assert lift.value == pytest.approx((labels[near] == labels[:, None]).mean() / chance)
+
+
+def test_lift_of_sets_is_jaccard():
+    x = rng().normal(size=(40, 4))
+    names = [["a|b", "b", "a|b|c", "c"][i] for i in rng(1).integers(4, size=40)]
+    sets = [set(name.split("|")) for name in names]
+    jaccard = np.array([[len(a & b) / len(a | b) for b in sets] for a in sets])
+    near = nearest_items(x, 3)
+    for labels in (names, sets, pd.Series(names), [sorted(s) for s in sets]):
+        lift = neighbour_lift(x, labels, k=3)
+        assert lift.chance == pytest.approx(jaccard[~np.eye(40, dtype=bool)].mean())
+        assert lift.value == pytest.approx(np.take_along_axis(jaccard, near, 1).mean() / lift.chance)
+
+
+def test_lift_knows_its_limits():
+    labels = np.arange(600) % 6
+    apart = np.eye(6)[labels] + 1e-3 * rng().normal(size=(600, 6))
+    lift = neighbour_lift(apart, labels)
+    assert lift.value == pytest.approx(1 / lift.chance) and abs(lift.null - 1) < 0.05
+    noise = neighbour_lift(rng().normal(size=(600, 6)), labels)
+    assert abs(noise.value - 1) < 5 * noise.sd
+
+
+def test_sampled_queries_are_reported_and_agree():
+    labels = np.arange(2000) % 5
+    x = rng(2).normal(size=(5, 8))[labels] + 2 * rng(3).normal(size=(2000, 8))
+    few, every = neighbour_lift(x, labels, queries=500), neighbour_lift(x, labels)
+    assert (few.queries, every.queries, few.items) == (500, 2000, 2000)
+    assert few.value == pytest.approx(every.value, abs=5 * few.sd)
+    assert "500 of 2,000 items" in diagnose(x, labels, queries=500).reasons[3]
+
+
+def test_missing_labels_and_zero_rows_are_left_out():
+    x, labels = rng().normal(size=(50, 4)), [["a", "b"][i % 2] for i in range(50)]
+    labels[0], labels[1], labels[2] = None, float("nan"), ""
+    x[3] = 0
+    keep = np.arange(4, 50)
+    assert neighbour_lift(x, labels).items == 46
+    assert neighbour_lift(x, labels).value == pytest.approx(neighbour_lift(x[keep], [labels[i] for i in keep]).value)
+
+
+def test_popularity_is_no_structure():
+    popular = rng().exponential(size=600)
+    x = rng(1).normal(size=(600, 16)) + 8 * np.outer(np.log(popular), np.eye(16)[0])
+    labels = (rng(2).random(600) > popular / (1 + popular)).astype(int)
+    naive, matched = neighbour_lift(x, labels), neighbour_lift(x, labels, popularity=popular)
+    assert naive.value > naive.null + 5 * naive.sd and matched.value < matched.null + 5 * matched.sd
+    assert naive.value == matched.value
+
+
+def test_hubness_oracle_and_ring():
+    x = rng().normal(size=(400, 20))
+    counts = np.bincount(nearest_items(x, 10).ravel(), minlength=400)
+    assert counts.mean() == 10 and hubness(x) == pytest.approx(skew(counts), rel=1e-9)
+    angle = np.arange(40) * 2 * np.pi / 40
+    ring = np.column_stack([np.cos(angle), np.sin(angle)])
+    assert np.bincount(nearest_items(ring, 4).ravel()).tolist() == [4] * 40 and np.isnan(hubness(ring, 4))
+    assert hubness_null(2000, 64) == pytest.approx(0.28, abs=0.1)
+
+
+# ---- CKA
+
+def test_cka_is_the_u_statistic():
+    x, y = rng().normal(size=(30, 5)), rng(1).normal(size=(30, 7))
+    y[:, :5] += x
+    def hsic(a, b):
+        n, k, l = len(a), a @ a.T, b @ b.T
+        np.fill_diagonal(k, 0), np.fill_diagonal(l, 0)
+        return ((k * l).sum() + k.sum() * l.sum() / (n - 1) / (n - 2) - 2 * (k @ l).sum() / (n - 2)) / (n * (n - 3))
+    assert linear_cka(x, y) == pytest.approx(hsic(x, y) / np.sqrt(hsic(x, x) * hsic(y, y)), rel=1e-9)
+
+
+def test_cka_known_answers():
+    x = rng().normal(size=(400, 128))
+    assert linear_cka(x, 3 * x @ np.linalg.qr(rng(1).normal(size=(128, 128)))[0] - 7) == pytest.approx(1)
+    assert np.mean([linear_cka(x, rng(s).normal(size=(400, 128))) for s in range(1, 9)]) == pytest.approx(0, abs=0.01)
+    assert np.isnan(linear_cka(x, np.ones((400, 3))))
+    with pytest.raises(InputError, match="400 and 399"): linear_cka(x, x[1:])
+    with pytest.raises(InputError, match="at least 4"): linear_cka(x[:3], x[:3])
+
+
+# ---- the verdict
+
+def patients(n, d, seed):
+    r = rng(seed)
+    noise, labels = r.normal(size=(n, d)), r.integers(12, size=n)
+    clusters = r.normal(size=(12, d))[labels] + r.normal(size=(n, d))
+    eight = r.normal(size=(n, 8)) @ r.normal(size=(8, d)) + 1e-3 * r.normal(size=(n, d))
+    white = np.linalg.svd(clusters - clusters.mean(0), full_matrices=False)[0] * np.sqrt(n - 1)
+    power = r.normal(size=(n, d)) * np.arange(1, d + 1) ** -0.5
+    return labels, [(noise, ["noise"]), (noise + 2, ["cone", "noise"]), (eight, ["low_rank"]), (clusters, ["structured"]),
+                    (white, ["structured"]), (power, ["low_rank"])], np.linalg.qr(r.normal(size=(d, d)))[0]
+
+
+# Two seeds a shape keep the suite quick; ADREC_SEEDS=20 runs the whole table (five minutes on one core).
+@pytest.mark.parametrize("seed", range(int(os.environ.get("ADREC_SEEDS", 2))))
+@pytest.mark.parametrize("n, d", SHAPES[:4])
+def test_truth_table(n, d, seed):
+    labels, cases, rotation = patients(n, d, seed)
+    for i, (table, verdict) in enumerate(cases):
+        for copy in (table, table @ rotation):
+            found = diagnose(copy, labels, queries=500, seed=seed)
+            assert found.verdict == verdict, (i, *found.reasons)
+        blind = diagnose(table)
+        assert blind.verdict == verdict and "not tested" in blind.reasons[3], (i, *blind.reasons)
+
+
+def test_truth_table_numbers():
+    "The figures of one shape, N = 3000 and d = 64, to the digits that do not depend on the seed."
+    labels, cases, _ = patients(3000, 64, 0)
+    want = dict(mean_cosine=[0, 0.8, 0, 0.04, 0, 0], noise_share=[1, 1, 0, 0.54, 1.01, 0.41],
+                effective_rank=[63.8, 63.8, 7.8, 58.4, 64, 54.7], neighbour_lift=[1, 1, 1, 12, 9.6, 1])
+    close = dict(mean_cosine=0.02, noise_share=0.03, effective_rank=0.4, neighbour_lift=0.6)
+    for i, (table, _) in enumerate(cases):
+        values = diagnose(table, labels, queries=1000).values
+        for name in want: assert values[name][0] == pytest.approx(want[name][i], abs=close[name]), (i, name)
+        if i in (2, 3, 4): assert values["outlier_count"][0] == [8, 11, 0][i - 2]
+
+
+def test_both_words_where_both_are_true():
+    labels = np.arange(3000) % 3
+    centres = 2 * rng().normal(size=(3, 128))
+    x = (centres - centres.mean(0))[labels] + rng(1).normal(size=(3000, 128))
+    assert diagnose(x, labels).verdict == ["low_rank", "structured"]
+    assert diagnose(x + 9, labels).verdict == ["cone", "low_rank", "structured"]
+
+
+def test_limits_come_from_the_shape():
+    assert cone_limit(3000, 64) == pytest.approx(2.33 / 8, rel=0.02) and cone_limit(500, 2) == cone_limit(500, 1) == 0.5
+    assert cone_limit(3, 1) > 1, "three numbers of one sign are no cone"
+    assert low_rank_limit(12_301, 128) == pytest.approx(participation_ratio_null(12_301, 128) / 4)
+    assert participation_ratio_null(20_000, 32) / 4 < low_rank_limit(20_000, 32) == pytest.approx(10.2, abs=0.5)
+
+
+@pytest.mark.parametrize("shape", [(2, 1), (2, 5), (3, 1), (4, 4), (20, 1), (30, 2), (50, 3), (12, 8), (40, 64), (65, 64)])
+def test_small_noise_is_noise(shape):
+    for seed in range(3): assert diagnose(rng(seed).normal(size=shape)).verdict == ["noise"]
+
+
+def test_diagnosis_is_plain_json_and_prints_its_numbers():
+    x = rng().normal(size=(500, 16))
+    for table, labels in ((x, np.arange(500) % 4), (np.ones((9, 3)), None), (np.zeros((9, 3)), ["a"] * 9)):
+        found = diagnose(table, labels, name="mine")
+        record = json.loads(json.dumps(found.as_dict(), allow_nan=False))
+        assert (record["name"], record["n"], record["d"]) == ("mine", *table.shape) and record["verdict"] == found.verdict
+        assert all(set(record[name]) == {"value", "null"} for name in found.values)
+        assert "verdict: " + ", ".join(found.verdict) in str(found) and all(r in str(found) for r in found.reasons)
+
+
+@pytest.mark.parametrize("wrap", [lambda x: x, lambda x: x.astype(np.float32), torch.tensor, lambda x: Model(torch.tensor(x)),
+                                  lambda x: nn.Embedding.from_pretrained(torch.tensor(x))])
+def test_diagnose_takes_every_kind_of_table(wrap):
+    x = rng().normal(size=(200, 8))
+    assert diagnose(wrap(x)).values["participation_ratio"][0] == pytest.approx(participation_ratio(x), rel=1e-5)
+
+
+# ---- bad input: an error, or a number with a warning that says what it no longer means
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-160, 1e160, 1e300])
+def test_extreme_scales_change_nothing(scale):
+    x = rng().normal(size=(300, 8))
+    assert diagnose(x * scale).values["participation_ratio"][0] == pytest.approx(participation_ratio(x), rel=1e-9)
+
+
+def test_diagnose_refuses_what_cannot_be_measured():
+    x = rng().normal(size=(20, 4))
+    broken = x.copy()
+    broken[[3, 5], 1] = np.nan, np.inf
+    for bad, message in ((broken, r"2 of 20 rows \(rows 3, 5\)"), (x[:1], "at least 2 items"), ("file.npy", "real numbers")):
+        with pytest.raises(InputError, match=message): diagnose(bad)
+    with pytest.raises(InputError, match="19 labels for 20 items"): diagnose(x, ["a"] * 19)
+    for popularity in (np.ones(3), np.full(20, np.nan)):
+        with pytest.raises(InputError, match="popularity needs 20 finite numbers"): diagnose(x, np.arange(20) % 2, popularity)
+
+
+@pytest.mark.parametrize("labels, reason", [(["a"] * 40, "all labels are the same"), (range(40), "no two items share"),
+                                            ([None] * 39 + ["a"], "only 1 item")])
+def test_useless_labels_are_undefined_with_a_reason(labels, reason):
+    found = diagnose(rng().normal(size=(40, 4)), list(labels))
+    assert np.isnan(found.values["neighbour_lift"][0]) and found.verdict == ["noise"]
+    assert any(reason in w for w in found.warnings) and reason in found.reasons[3]
+
+
+@pytest.mark.parametrize("value, verdict", [(0.1, ["cone", "low_rank"]), (0.0, ["low_rank"])])
+def test_one_point(value, verdict):
+    found = diagnose(np.full((40, 4), value), np.arange(40) % 2)
+    assert found.verdict == verdict and any("same point" in w for w in found.warnings)
+    assert all(np.isnan(found.values[name][0]) for name in ("participation_ratio", "noise_distance", "neighbour_lift"))
+
+
+def test_zero_rows_copies_and_few_items_are_warned_about():
+    x = rng().normal(size=(100, 8))
+    x[[4, 9]], x[50] = 0, x[10]
+    warnings = " / ".join(diagnose(x).warnings)
+    assert "rows of zeros: 2 of 100 (first: row 4)" in warnings
+    assert "exact copies of earlier rows: 2 of 100 (first: row 9)" in warnings
+    assert diagnose(x).values["mean_cosine"][0] == pytest.approx(mean_cosine(np.delete(x, [4, 9], 0)))
+    assert "20 items in 30 dimensions: at most 19" in diagnose(rng().normal(size=(20, 30))).warnings[0]
+    assert diagnose(rng().normal(size=(100, 8))).warnings == []
+
+
+def test_copies_are_counted_exactly():
+    x = rng().integers(3, size=(5000, 4)).astype(float)
+    x[x == 0] = rng(1).choice([0.0, -0.0], size=(x == 0).sum())  # equal numbers, different bits
+    assert len(collapse._copies(x)) == 5000 - len(np.unique(x + 0.0, axis=0))
+
+
+def test_diagnose_leaves_its_input_alone(uneven):
+    before = uneven.copy()
+    diagnose(uneven, np.arange(500) % 3)
+    assert np.array_equal(before, uneven)
+
+
+# ---- recording
+
+def state(model, step, system="a", stage="train"): return SimpleNamespace(model=Model(model), step=step, system=system, stage=stage, epoch=0)
+
+
+def recorded(recorder, *steps, system="a", seed=0):
+    for step in steps: recorder.on_step(state(rng(seed + step).normal(size=(30, 5)), step, system))
+    return recorder
+
+
+def test_recorder_keeps_every_kth_step_and_the_boundaries():
+    recorder = CollapseRecorder(every=3, sample=[2, 30])
+    table = rng().normal(size=(30, 5))
+    for system, ends in (("a", 7), ("b", 6)):
+        recorder.on_stage(state(table, 0, system, "warm-up"))
+        for step in range(1, ends + 1): recorder.on_step(state(table, step, system))
+        recorder.on_stage(state(table, ends, system, "end"))
+    film = recorder.recording
+    assert film.steps.tolist() == [0, 3, 6, 7, 7, 10, 13, 13]
+    assert film.boundaries == [(0, "a", "warm-up"), (3, "a", "end"), (4, "b", "warm-up"), (7, "b", "end")]
+    assert np.allclose(film.eigenvalues, covariance_eigenvalues(table)) and (film.n_items, film.d) == (30, 5)
+    assert np.allclose(film.vectors, table[[1, 29]], atol=1e-6) and film.vectors.shape == (8, 2, 5)
+    assert film.scores["mean_cosine"] == pytest.approx(mean_cosine(table))
+    assert film.scores["outlier_count"] == pytest.approx(outlier_count(table))
+
+
+def test_recording_survives_its_file(tmp_path):
+    recorder = CollapseRecorder(every=1, sample=4)
+    recorder.on_stage(state(rng().normal(size=(30, 5)), 0))
+    film = recorded(recorder, 1, 2).recording
+    again = load_recording(recorder.save(tmp_path/"spectra.npz"))
+    assert again.boundaries == film.boundaries and (again.n_items, again.d) == (30, 5)
+    for name in ("steps", "eigenvalues", "vectors", "sample_items"): assert np.allclose(getattr(again, name), getattr(film, name), rtol=1e-6)
+    assert again.scores.keys() == film.scores.keys() and list(tmp_path.iterdir()) == [tmp_path/"spectra.npz"]
+
+
+def test_an_interrupted_recording_goes_on(tmp_path):
+    whole = CollapseRecorder(every=2)
+    recorded(whole, *range(1, 11))
+    path = tmp_path/"spectra.npz"
+    first = CollapseRecorder(every=2, path=path)
+    first.on_stage(state(rng().normal(size=(30, 5)), 0))
+    recorded(first, *range(1, 8)).save(path)
+    again = CollapseRecorder(every=2, path=path)
+    recorded(again, *range(5, 11))  # the checkpoint was of step 4
+    assert again.recording.steps.tolist() == [0, *whole.recording.steps.tolist()]
+    assert np.allclose(again.recording.eigenvalues[1:], whole.recording.eigenvalues, rtol=1e-6)
+    assert again.recording.boundaries == [(0, "a", "train")]
+
+
+def test_recorder_survives_a_table_that_is_not_finite():
+    recorder = CollapseRecorder(every=1)
+    recorder.on_step(state(np.full((6, 3), np.nan), 1))
+    assert np.isnan(recorder.recording.eigenvalues).all() and all(np.isnan(x).all() for x in recorder.recording.scores.values())
+    recorder.on_step(state(np.full((6, 3), 0.0), 2))
+    assert (recorder.recording.eigenvalues[1] == 0).all()
+
+
+def test_recorder_bad_input(tmp_path):
+    with pytest.raises(InputError, match="every"): CollapseRecorder(every=0)
+    with pytest.raises(InputError, match="nothing was recorded"): CollapseRecorder().recording
+    for sample in ([0], [31], 31, 0, []):
+        with pytest.raises(InputError, match="sample"): recorded(CollapseRecorder(1, sample=sample), 1)
+    with pytest.raises(InputError, match="no such recording"): load_recording(tmp_path/"none.npz")
+    (tmp_path/"text.npz").write_text("spectra")
+    np.savez(tmp_path/"other.npz", x=np.ones(3))
+    np.savez(tmp_path/"pickled.npz", steps=np.array([{}], dtype=object))
+    for name in ("text", "other", "pickled"):
+        with pytest.raises(InputError, match=f"{name}.npz is not a recording"): load_recording(tmp_path/f"{name}.npz")
+
+
+def test_recorder_in_a_training():
+    data, _ = synthetic_data(users=60, items=24, clusters=3)
+    recorder = CollapseRecorder(every=2, sample=3)
+    model, _ = train(data, one_stage("sasrec", 3), Settings(users_per_update=20), {"dim": 8}, callbacks=[recorder], device="cpu", progress=False)
+    film = recorder.recording
+    assert film.steps[0] == 0 and (np.diff(film.steps) >= 0).all() and [b[2] for b in film.boundaries] == ["train", "end"]
+    assert np.allclose(film.eigenvalues[-1], covariance_eigenvalues(model), rtol=1e-5)
+    assert np.allclose(film.vectors[-1], model.item_embeddings().detach()[film.sample_items - 1], atol=1e-6)

@@ -1,4 +1,7 @@
-"The figures of adrec.plots: what is drawn, what is left alone, and what bad input hears."
+"The figures of adrec.plots: what is drawn, what is held fixed, what is left alone, and what bad input hears."
+import re
+from types import SimpleNamespace
+
 import matplotlib
 
 matplotlib.use("Agg")
@@ -7,13 +10,39 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.stats import beta, kstest, spearmanr
 
-from adrec.collapse import covariance_eigenvalues, marchenko_pastur_edges, marchenko_pastur_spectrum
+from adrec import plots
+from adrec.collapse import covariance_eigenvalues, marchenko_pastur_edges, participation_ratio_null
 from adrec.data import InputError
-from adrec.plots import STYLE, plot_history, plot_schedules, plot_spectrum, styles
+from adrec.plots import (LABEL_STYLES, STYLE, anchor_items, epoch_slider, neighbour_table, plot_collapse_map, plot_cosines,
+                         plot_history, plot_norms, plot_pca, plot_schedules, plot_spectrum, plot_spectrum_histogram,
+                         plot_spectrum_history, plot_tsne, styles)
 
+rng = np.random.default_rng(0)
 SCHEDULES = {"fast": np.cumprod(np.full(10, 0.5)), "slow": np.cumprod(np.full(10, 0.9))}
-NOISE = np.random.default_rng(0).normal(size=(300, 16))
+NOISE = rng.normal(size=(300, 16))
+LABELS = np.arange(300) % 3
+CLUSTERS = 3 * rng.normal(size=(3, 16))[LABELS] + rng.normal(size=(300, 16))
+PLANE = rng.normal(size=(300, 2)) @ rng.normal(size=(2, 16))
+TABLES = {"noise": NOISE, "adrec": CLUSTERS}
+
+
+def recording(steps=(0, 5, 10, 10, 15, 20), vectors=True, grow=1.0):
+    "A cloud that starts as noise and turns into clusters, in two systems; step 10 is recorded twice."
+    tables = np.stack([NOISE + grow * t / 20 * CLUSTERS for t in steps])
+    return SimpleNamespace(steps=np.array(steps), eigenvalues=np.stack([covariance_eigenvalues(x) for x in tables]), scores={},
+                           vectors=tables.astype(np.float32) if vectors else None, sample_items=np.arange(1, 301), n_items=300, d=16,
+                           boundaries=[(0, "stage1", "pre-train"), (2, "stage1", "end"), (3, "adrec", "fine-tune"),
+                                       (len(steps) - 1, "adrec", "end")])
+
+
+def diagnosis(table, lift, name=""):
+    n, d = table.shape
+    values = covariance_eigenvalues(table)
+    ratio = values.sum() ** 2 / (values ** 2).sum()
+    return SimpleNamespace(name=name, n=n, d=d, values={"participation_ratio": (ratio, participation_ratio_null(n, d)),
+                                                        "neighbour_lift": (lift, 1.0)})
 
 
 def history(validated=True):
@@ -63,13 +92,30 @@ def test_spellings(name, system): assert styles([name])[name] == STYLE[system]
 
 # ---- every function draws where it is told
 
-@pytest.mark.parametrize("plot, data", [(plot_schedules, SCHEDULES), (plot_spectrum, {"table": NOISE})])
-def test_given_axes_are_used_and_no_figure_is_opened(plot, data):
+ONE_PANEL = {"schedules": lambda ax: plot_schedules(SCHEDULES, ax=ax), "spectrum": lambda ax: plot_spectrum(TABLES, ax=ax),
+             "histogram": lambda ax: plot_spectrum_histogram(TABLES, ax=ax), "cosines": lambda ax: plot_cosines(TABLES, ax=ax, pairs=500),
+             "map": lambda ax: plot_collapse_map({"adrec": [(0.9, 1.0), (0.4, 5.0)]}, ax=ax),
+             "course": lambda ax: plot_spectrum_history(recording(), ax=ax)}
+PANELS = {"pca": lambda ax: plot_pca(TABLES, LABELS, ax=ax), "norms": lambda ax: plot_norms(TABLES, np.arange(1, 301), ax=ax)}
+
+
+@pytest.mark.parametrize("name", ONE_PANEL)
+def test_given_axes_are_used_and_no_figure_is_opened(name):
     ax = plt.subplots()[1]
     figures = plt.get_fignums()
-    assert plot(data, ax=ax) is ax and plt.get_fignums() == figures
-    assert plot(data) is not ax and len(plt.get_fignums()) == len(figures) + 1
+    assert ONE_PANEL[name](ax) is ax and plt.get_fignums() == figures
+    assert ONE_PANEL[name](None) is not ax and len(plt.get_fignums()) == len(figures) + 1
     assert ax.get_xlabel() and ax.get_ylabel()
+
+
+@pytest.mark.parametrize("name", PANELS)
+def test_given_panels_are_used_and_no_figure_is_opened(name):
+    axes = plt.subplots(1, 2)[1]
+    figures = plt.get_fignums()
+    assert list(PANELS[name](axes)) == list(axes) and plt.get_fignums() == figures
+    assert axes[0].figure.get_suptitle() == "", "the caller's figure keeps its own title"
+    assert len(PANELS[name](None)) == 2 and len(plt.get_fignums()) == len(figures) + 1
+    with pytest.raises(InputError, match="2 panels.* got 1"): PANELS[name](axes[0])
 
 
 def test_history_uses_given_axes():
@@ -77,6 +123,31 @@ def test_history_uses_given_axes():
     figures = plt.get_fignums()
     assert plot_history(history(), ax=axes) == tuple(axes) and plt.get_fignums() == figures
     with pytest.raises(InputError, match="two axes"): plot_history(history(), ax=axes[0])
+
+
+@pytest.mark.parametrize("name", [*ONE_PANEL, *PANELS])
+def test_no_text_is_smaller_than_nine_points_and_shape_is_stated(name):
+    drawn = {**ONE_PANEL, **PANELS}[name](None)
+    figure = np.atleast_1d(drawn)[0].figure
+    figure.canvas.draw()
+    texts = [t for t in figure.findobj(matplotlib.text.Text) if t.get_visible() and t.get_text().strip()]
+    small = [t.get_text() for t in texts if t.get_fontsize() < 8.9]
+    assert not small, f"smaller than 9 points: {small}"
+    if name not in ("schedules", "map"): assert any("N = 300, d = 16" in t.get_text() for t in texts)
+
+
+@pytest.mark.parametrize("plot", [plot_spectrum, plot_spectrum_histogram, plot_cosines, plot_pca, plot_tsne])
+@pytest.mark.parametrize("table, message", [
+    (np.ones((5, 3)), "all 5 items are the same point"), (np.full((5, 3), np.nan), "NaN or infinite values in 5 of 5"), (np.ones(5), r"\(5,\)")])
+def test_bad_tables_are_named(plot, table, message):
+    with pytest.raises(InputError, match=f"table 'odd': .*{message}"): plot({"fine": NOISE, "odd": table})
+    assert not plt.get_fignums(), "a figure was opened for bad data"
+
+
+@pytest.mark.parametrize("plot", [plot_spectrum, plot_spectrum_histogram, plot_cosines, plot_pca, plot_tsne])
+@pytest.mark.parametrize("empty", [{}, None, NOISE])
+def test_no_tables(plot, empty):
+    with pytest.raises(InputError, match="no tables"): plot(empty)
 
 
 # ---- schedules
@@ -157,20 +228,34 @@ def test_unknown_metric_lists_what_there_is():
 
 # ---- spectrum
 
-def test_spectrum_shows_scaled_eigenvalues_beside_their_noise():
-    ax = plot_spectrum({"noise": NOISE, "adrec": NOISE * np.arange(1, 17)})
-    values = covariance_eigenvalues(NOISE * np.arange(1, 17))
+def test_spectrum_shows_scaled_eigenvalues_the_band_and_the_edges():
+    ax = plot_spectrum(TABLES)
+    values = covariance_eigenvalues(CLUSTERS)
     assert np.allclose(lines(ax)["adrec"].get_ydata(), values / values.mean())
-    assert np.allclose(lines(ax)["… and follow this curve"].get_ydata(), marchenko_pastur_spectrum(300, 16))
-    band = ax.collections[0].get_paths()[0].get_extents()
-    assert np.allclose([band.y0, band.y1], marchenko_pastur_edges(300, 16))
-    assert "pure noise would lie here (N = 300, d = 16)" in legend(ax) and ax.get_yscale() == "log"
+    assert "random numbers, 95 % band (N = 300, d = 16)" in legend(ax) and ax.get_yscale() == "log"
     assert "centred, columns not scaled" in ax.get_title()
+    dashed = sorted(line.get_ydata()[0] for line in ax.get_lines() if line.get_linestyle() == "--" and line.get_color() == "grey")
+    assert np.allclose(dashed, marchenko_pastur_edges(300, 16))
+
+
+def test_the_band_holds_noise_and_nothing_else():
+    low, high = plots._noise_band(300, 16)
+    inside = lambda x: ((v := covariance_eigenvalues(x)) / v.mean() >= low) & (v / v.mean() <= high)
+    draws = np.random.default_rng(1)
+    share = np.mean([inside(draws.normal(size=(300, 16))) for _ in range(100)])
+    assert 0.92 < share < 0.98 and inside(CLUSTERS).mean() < 0.2
 
 
 def test_each_shape_has_its_own_band_once():
     ax = plot_spectrum({"a": NOISE, "b": NOISE[:100], "c": NOISE + 1})
-    assert [text for text in legend(ax) if "lie here" in text] == [f"pure noise would lie here (N = {n}, d = 16)" for n in (300, 100)]
+    assert [text for text in legend(ax) if "band" in text] == [f"random numbers, 95 % band (N = {n}, d = 16)" for n in (300, 100)]
+
+
+def test_the_start_is_a_thin_line_in_the_same_colour():
+    drawn = lines(plot_spectrum({"adrec": CLUSTERS}, start={"adrec": NOISE}))
+    before, after = drawn["adrec, before training"], drawn["adrec"]
+    assert before.get_linewidth() < after.get_linewidth() and before.get_color() == after.get_color() == STYLE["adrec"]["color"]
+    with pytest.raises(InputError, match="'sasrec'"): plot_spectrum({"adrec": CLUSTERS}, start={"sasrec": NOISE})
 
 
 @pytest.mark.parametrize("shape", [(10, 40), (41, 40), (40, 1), (2, 3)])
@@ -181,19 +266,259 @@ def test_odd_shapes_can_be_drawn(shape):
 
 
 def test_low_rank_leaves_through_the_floor():
-    x = np.random.default_rng(0).normal(size=(200, 2)) @ np.random.default_rng(1).normal(size=(2, 16))
-    ax = plot_spectrum({"plane": x})
+    ax = plot_spectrum({"plane": PLANE})
     values = lines(ax)["plane"].get_ydata()
     assert (values[:2] > 1).all() and (values[2:] < ax.get_ylim()[0]).all()
 
 
-@pytest.mark.parametrize("table, message", [
-    (np.ones((5, 3)), "all 5 items are the same point"), (np.full((5, 3), np.nan), "NaN or infinite values in 5 of 5"), (np.ones(5), r"\(5,\)")])
-def test_bad_tables_are_named(table, message):
-    with pytest.raises(InputError, match=f"table 'odd': .*{message}"): plot_spectrum({"fine": NOISE, "odd": table})
-    assert not plt.get_fignums(), "a figure was opened for bad data"
+# ---- histogram
+
+def stairs(ax): return {p.get_label(): p for p in ax.patches if isinstance(p, matplotlib.patches.StepPatch)}
+
+def test_histogram_counts_what_lies_beyond_and_has_area_one():
+    ax = plot_spectrum_histogram(TABLES | {"plane": PLANE})
+    (name, patch), = [(n, p) for n, p in stairs(ax).items() if n.startswith("adrec")]
+    beyond = int(re.search(r"\((\d+) beyond", name)[1])
+    heights, edges, _ = patch.get_data()
+    assert beyond == 2 and np.isclose((heights * np.diff(edges)).sum(), 1 - 2 / 16), "three centres span two directions"
+    heights, edges, _ = stairs(ax)["noise"].get_data()
+    assert np.isclose((heights * np.diff(edges)).sum(), 1)
+    assert any("plane: no bulk" in text for text in legend(ax))
+    with pytest.raises(InputError, match="'few'.*more items"): plot_spectrum_histogram({"few": NOISE[:17]})
 
 
-@pytest.mark.parametrize("empty", [{}, None, NOISE])
-def test_no_tables(empty):
-    with pytest.raises(InputError, match="no tables"): plot_spectrum(empty)
+# ---- cosines
+
+def test_cosines_have_fixed_axes_equal_bins_and_the_beta_null():
+    ax = plot_cosines(TABLES | {"sasrec": NOISE + 5}, pairs=20_000)
+    assert ax.get_xlim() == (-1, 1)
+    data = [p.get_data() for p in stairs(ax).values()]
+    assert all(np.array_equal(data[0].edges, d.edges) for d in data) and all(np.isclose((d.values * np.diff(d.edges)).sum(), 1) for d in data)
+    peak = max(ax.collections[0].get_paths()[0].vertices[:, 1])
+    assert np.isclose(peak, beta.pdf(0.5, 7.5, 7.5) / 2, rtol=1e-3)
+    centres = (data[0].edges[1:] + data[0].edges[:-1]) / 2
+    assert abs(np.sqrt((data[0].values * centres ** 2).sum() * 0.025) - 1 / 4) < 0.01, "standard deviation 1/√d"
+    assert any("sasrec, mean 0.9" in text for text in legend(ax))
+
+
+def test_cosines_refuse_a_row_without_direction():
+    with pytest.raises(InputError, match="table 'padded'.*row 0"): plot_cosines({"padded": np.vstack([np.zeros(16), NOISE])})
+
+
+# ---- collapse map
+
+def test_map_takes_points_paths_and_stages():
+    ax = plot_collapse_map({"adrec": {"start": diagnosis(NOISE, 1.0), "end": diagnosis(CLUSTERS, 2.9)}, "sasrec": (0.5, 2.0),
+                            "dreamrec": [(0.9, 1.0), (0.9, 1.0)]})
+    assert {"adrec: start → end", "sasrec", "dreamrec", "chance", "random numbers of this shape"} == set(legend(ax))
+    arrows = [t for t in ax.texts if getattr(t, "arrow_patch", None)]
+    assert len(arrows) == 1, "no arrow where nothing moved"
+    assert [t.get_text() for t in ax.texts if t.get_text()] == ["low rank", "noise", "healthy: neighbours mean something"]
+    point = lines(ax)["adrec: start → end"]
+    assert point.get_ydata()[0] == 2.9 and ax.get_yscale() == "log" and "N = 300, d = 16" in ax.get_title()
+
+
+def test_map_states_the_shape_and_null_of_bare_pairs():
+    ax = plot_collapse_map({"adrec": (0.5, 3.0)}, shape=(300, 16))
+    assert "N = 300, d = 16" in ax.get_title()
+    assert np.isclose(lines(ax)["random numbers of this shape"].get_xdata()[0], participation_ratio_null(300, 16) / 16)
+
+
+@pytest.mark.parametrize("systems, message", [({}, "nothing to map"), ({"a": []}, "no points"), ({"a": (0.5, np.nan)}, "'a'.*labels"),
+                                              ([1], "nothing to map")])
+def test_bad_maps(systems, message):
+    with pytest.raises(InputError, match=message): plot_collapse_map(systems)
+
+
+def test_a_diagnosis_without_labels_cannot_be_mapped():
+    untested = diagnosis(NOISE, 1.0)
+    del untested.values["neighbour_lift"]
+    with pytest.raises(InputError, match="needs labels"): plot_collapse_map({"a": untested})
+
+
+def test_no_lift_stays_on_the_map():
+    ax = plot_collapse_map({"a": (0.5, 0.0)})
+    assert lines(ax)["a"].get_ydata()[0] == ax.get_ylim()[0]
+
+
+# ---- PCA
+
+def test_pca_panels_share_one_scale():
+    axes = plot_pca(TABLES | {"plane": PLANE}, LABELS)
+    assert len({(ax.get_xlim(), ax.get_ylim(), ax.get_aspect()) for ax in axes}) == 1
+    assert "100% of the variance" in axes[2].get_title() and axes[0].get_xlim()[0] == -axes[0].get_xlim()[1]
+
+
+def test_pca_forgets_scale_and_keeps_offset():
+    spread = lambda x: np.ptp(plots._principal_plane(x)[0])
+    assert np.isclose(spread(NOISE), spread(7 * NOISE)) and spread(NOISE + 5) < spread(NOISE) / 4
+
+
+def test_pca_matches_the_singular_values():
+    points, share, noise = plots._principal_plane(CLUSTERS)
+    values = covariance_eigenvalues(CLUSTERS)
+    assert np.isclose(share, values[:2].sum() / values.sum()) and noise < share
+    assert np.allclose(points.var(axis=0, ddof=1) / (CLUSTERS ** 2).sum(1).mean() ** -1, values[:2])
+
+
+def test_the_circle_holds_95_percent_of_noise():
+    inside = []
+    for seed in range(20):
+        points, _, noise = plots._principal_plane(np.random.default_rng(seed).normal(size=(300, 16)) + 0.0)
+        inside.append((np.hypot(*points.T) < np.sqrt(np.log(20) * noise)).mean())
+    assert abs(np.mean(inside) - 0.95) < 0.02
+
+
+def test_one_dimension_and_many_items():
+    plot_pca({"line": NOISE[:, :1]})
+    (ax,) = plot_pca({"many": NOISE}, max_items=50)
+    assert sum(len(c.get_offsets()) for c in ax.collections) == 50
+
+
+# ---- labels
+
+def test_six_labels_have_styles_and_the_rest_is_grey():
+    groups = plots._label_groups([*"aaabbccddeeffgh"], 15, {})
+    assert [g[0] for g in groups] == ["2 others", *"fedcba"] and groups[-1][2] == LABEL_STYLES[0]
+    assert sum(mask for _, mask, _ in groups).tolist() == [1] * 15, "every item is drawn once"
+    with pytest.raises(InputError, match="300 items need as many labels, got 2"): plot_pca({"t": NOISE}, ["a", "b"])
+
+
+def test_label_colours_are_no_systems_colours():
+    assert not {s["color"].lower() for s in LABEL_STYLES} & {s["color"].lower() for s in STYLE.values()}
+
+
+# ---- t-SNE
+
+def test_tsne_has_controls_shared_limits_and_numbers():
+    axes = plot_tsne({"adrec": CLUSTERS[:60]}, LABELS[:60], perplexities=(5, 10), iterations=300)
+    assert axes.shape == (3, 2) and len({(ax.get_xlim(), ax.get_ylim()) for ax in axes.flat}) == 1
+    for ax in axes.flat:
+        points = np.concatenate([c.get_offsets() for c in ax.collections])
+        assert ax.get_aspect() == 1 and len(points) == 60 and (np.abs(points) < ax.get_ylim()[1]).all() and ax.get_xlim() == ax.get_ylim()
+    assert [ax.get_ylabel() for ax in axes[:, 0]] == ["adrec", "adrec,\ncolumns shuffled", "noise"]
+    assert all(re.search(r"T \d\.\d\d, KL \d+\.\d\d, stay \d+%", ax.get_title()) for ax in axes.flat)
+    figure = axes[0, 0].figure
+    figure.canvas.draw()
+    texts = " ".join(t.get_text() for t in figure.findobj(matplotlib.text.Text))
+    assert "size, density and gaps mean nothing" in texts and "60 items drawn" in texts and "seeds 0, 1" in texts
+
+
+def test_controls_keep_columns_and_destroy_rows():
+    rows = plots._with_controls({"adrec": CLUSTERS}, 0)
+    shuffled = rows["adrec, columns shuffled"]
+    assert np.array_equal(np.sort(shuffled, axis=0), np.sort(CLUSTERS, axis=0)) and not np.array_equal(shuffled, CLUSTERS)
+    assert covariance_eigenvalues(shuffled)[0] < covariance_eigenvalues(CLUSTERS)[0] / 2 and rows["noise"].shape == CLUSTERS.shape
+
+
+@pytest.mark.parametrize("options, message", [(dict(perplexities=(300,)), "perplexity 300"), (dict(iterations=10), "300 iterations")])
+def test_bad_tsne(options, message):
+    with pytest.raises(InputError, match=message): plot_tsne({"a": NOISE}, **options)
+    with pytest.raises(InputError, match="300 and 50 items"): plot_tsne({"a": NOISE, "b": NOISE[:50]})
+
+
+# ---- neighbours
+
+TITLES = [f"film {i}" for i in range(300)]
+
+def test_anchors_run_from_head_to_tail():
+    popularity = np.arange(300)
+    assert anchor_items(popularity).tolist() == [299, 224, 149, 75, 0] or anchor_items(popularity)[[0, -1]].tolist() == [299, 0]
+    assert anchor_items([1, 1, 1], 3).tolist() == [0, 1, 2], "ties keep the order of rows"
+    with pytest.raises(InputError, match="1 to 3 items, got 4"): anchor_items([1, 2, 3], 4)
+
+
+def test_neighbours_agree_with_brute_force():
+    table = neighbour_table(TABLES, TITLES, [0, 7], k=4)
+    unit = CLUSTERS / np.linalg.norm(CLUSTERS, axis=1, keepdims=True)
+    cosine = unit @ unit[7]
+    best = [i for i in np.argsort(-cosine) if i != 7][:4]
+    rows = table.loc["film 7"]
+    assert rows["adrec", "neighbour"].tolist() == [TITLES[i] for i in best]
+    assert np.allclose(rows["adrec", "cosine"], cosine[best], atol=0.006)
+    assert table.shape == (8, 5) and "film 7" not in rows.to_numpy().ravel()
+    assert neighbour_table(TABLES, TITLES, [0, 7], k=4).equals(table), "the random column is the same each time"
+
+
+def test_titles_are_text():
+    html = neighbour_table({"a": NOISE}, ["<script>alert(1)</script>"] * 300, [0], popularity=np.full(300, 1200))._repr_html_()
+    assert "<script>" not in html and "&lt;script&gt;" in html and "(1,200×)" in html
+
+
+@pytest.mark.parametrize("call, message", [
+    (lambda: neighbour_table({"a": NOISE}, TITLES[:9], [0]), "'a' has 300 items, but there are 9 titles"),
+    (lambda: neighbour_table({"a": NOISE}, TITLES, [300]), "rows from 0 to 299"), (lambda: neighbour_table({"a": NOISE}, TITLES, []), "rows from 0"),
+    (lambda: neighbour_table({"a": NOISE}, TITLES, [0], k=300), "1 to 299"),
+    (lambda: neighbour_table({"pad": np.vstack([np.zeros(16), NOISE[1:]])}, TITLES, [0]), "'pad'.*row 0")])
+def test_bad_neighbours(call, message):
+    with pytest.raises(InputError, match=message): call()
+
+
+# ---- norms
+
+def test_norms_show_ratio_and_rank_correlation():
+    popularity = np.arange(1, 301)
+    scaled = NOISE / np.linalg.norm(NOISE, axis=1, keepdims=True) * popularity[:, None] ** 0.5
+    axes = plot_norms({"adrec": scaled, "noise": NOISE}, popularity)
+    assert "ρ = 1.00" in axes[0].get_title() and axes[0].get_xscale() == "log" and axes[0].get_ylim() == axes[1].get_ylim()
+    rho = spearmanr(popularity, np.linalg.norm(NOISE, axis=1))[0]
+    assert f"ρ = {rho:.2f}".replace("-", "−") in axes[1].get_title()
+
+
+def test_norms_say_what_is_hidden_or_undefined():
+    unit = NOISE / np.linalg.norm(NOISE, axis=1, keepdims=True)
+    (ax,) = plot_norms({"unit": unit}, np.r_[0, 0, np.arange(1, 299)])
+    assert "ρ undefined" in ax.get_title() and "2 without interactions" in ax.get_title()
+
+
+@pytest.mark.parametrize("popularity, message", [(np.arange(5), "300 items, popularity has 5"), (-np.ones(300), "from 0"), (np.zeros(300), "not all 0")])
+def test_bad_popularity(popularity, message):
+    with pytest.raises(InputError, match=message): plot_norms({"a": NOISE}, popularity)
+
+
+# ---- through training
+
+def test_spectrum_history_has_fixed_colours_a_contour_and_stages():
+    rec = recording()
+    ax = plot_spectrum_history(rec)
+    (mesh,) = ax.collections
+    assert mesh.get_clim() == (-1, 1) and mesh.get_array().shape == (16, 5), "step 10 counts once"
+    white = ax.get_lines()[0]
+    values = rec.eigenvalues[[0, 1, 3, 4, 5]]
+    above = (values / values.mean(1, keepdims=True) > marchenko_pastur_edges(300, 16)[1]).sum(1)
+    assert np.allclose(white.get_ydata(), above + 0.5) and above[-1] == 2
+    assert [line.get_xdata()[0] for line in ax.get_lines()[1:]] == [10], "one boundary"
+    assert "1 stage1 pre-train · 2 adrec fine-tune" in ax.get_xlabel()
+
+
+def test_a_diverged_step_is_left_out():
+    rec = recording()
+    rec.eigenvalues[-1] = np.nan
+    assert plot_spectrum_history(rec).collections[0].get_array().shape == (16, 4)
+    rec.eigenvalues[1:] = np.nan
+    with pytest.raises(InputError, match="1 recorded steps"): plot_spectrum_history(rec)
+
+
+def test_the_camera_of_the_film_stands_still():
+    vectors = np.stack([CLUSTERS, 3 * CLUSTERS, NOISE, CLUSTERS])
+    points = plots._film_points(vectors)
+    assert np.allclose(points[0], points[1]) and np.allclose(points[0], points[3]), "scale is forgotten, the basis is that of the last"
+    assert np.allclose(np.abs(points[3]), np.abs(plots._principal_plane(CLUSTERS)[0]))
+    widest = np.linalg.svd(CLUSTERS - CLUSTERS.mean(axis=0))[2][0]
+    moved = plots._film_points(np.stack([CLUSTERS + 30 * widest, CLUSTERS]))
+    assert np.allclose(moved[1].mean(axis=0), 0, atol=1e-9) and np.hypot(*moved[0].mean(axis=0)) > 0.1, "the last step is the centre of all"
+
+
+def test_the_film_plays_alone():
+    figures = plt.get_fignums()
+    film = epoch_slider(recording(), LABELS, max_frames=4, dpi=40)
+    assert plt.get_fignums() == figures and film._repr_html_() == str(film) and len(repr(film)) < 60
+    assert film.count("data:image/png;base64") == 4 and "http" not in re.sub(r"base64,[^\"]*", "", film), "no network"
+    assert 'class="fa' not in film and "max-width:100%" in film
+    assert film == epoch_slider(recording(), LABELS, max_frames=4, dpi=40), "the same film twice is the same text"
+
+
+def test_bad_films():
+    with pytest.raises(InputError, match=r"CollapseRecorder\(sample"): epoch_slider(recording(vectors=False))
+    with pytest.raises(InputError, match="2 to 30 frames, got 31"): epoch_slider(recording(), max_frames=31)
+    with pytest.raises(InputError, match="300 items need as many labels"): epoch_slider(recording(), [1, 2])
