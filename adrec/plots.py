@@ -390,6 +390,7 @@ def plot_spectrum_histogram(
     ax.legend(fontsize=SMALL, loc="upper left")
     return ax
 
+# %% ../nbs/10_plots.ipynb #450a0f11
 def _draw_eigenvalues(
     ax,      # axes
     name,    # of the table
@@ -590,6 +591,7 @@ def _panels(
                          f"got {axes.size}")
     return axes.reshape(rows, columns)
 
+# %% ../nbs/10_plots.ipynb #ab55a794
 def _wrapped_panels(
     ax,      # the caller's axes, or None
     count,   # panels
@@ -603,6 +605,7 @@ def _wrapped_panels(
     for panel in axes[:, 1:].flat: panel.tick_params(labelleft=False)
     return axes.ravel()[:count]
 
+# %% ../nbs/10_plots.ipynb #214daf72
 def _finish_panels(
     axes,     # all panels, (rows, columns)
     own,      # whether the figure is ours
@@ -747,6 +750,7 @@ def plot_tsne(
                    "\nstay: map neighbours (of 10) kept by another seed."))
     return axes
 
+# %% ../nbs/10_plots.ipynb #c60f1757
 def _draw_maps(
     axes,          # (rows, perplexities)
     maps,          # (row, perplexity) → points and title
