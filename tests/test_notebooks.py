@@ -35,6 +35,12 @@ def test_stored_outputs_are_fit_to_show(name):
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
+def test_the_kernel_is_named(name):
+    kernel = nbformat.read(ROOT/name, as_version=4).metadata.get("kernelspec", {}).get("name")
+    assert kernel == "python3", f"{name}: without a kernelspec JupyterLab asks for a kernel at every opening"
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
 def test_title_cell_holds_the_title_and_a_subtitle_alone(name):
     first = nbformat.read(ROOT/name, as_version=4).cells[0]
     assert first.cell_type == "markdown" and re.fullmatch(r"# [^\n]+\n\n> [^\n]+", first.source.strip()), (
