@@ -20,7 +20,7 @@ import pandas as pd
 
 from .data import InputError, SequenceData, load_data
 from .plots import plot_history, plot_spectrum, styles
-from .ranking import BASELINES, confidence_interval, evaluate, seed_interval
+from .ranking import BASELINES, confidence_interval, evaluate
 from .training import (Settings, continue_run, load_run, one_stage, start_run, three_stages,
                             write_atomically)
 
