@@ -6,7 +6,8 @@
 __all__ = ['TIES', 'BASELINES', 'TargetRanks', 'target_ranks', 'check_choice', 'gain_with_ties', 'hit_rate', 'ndcg', 'mrr',
            'average_metric', 'inference', 'checked_scores', 'hide_items', 'Evaluation', 'all_metrics', 'seen_items',
            'system_device', 'rank_everyone', 'evaluate', 'training_pairs', 'CountingSystem', 'Popularity',
-           'MarkovChain', 'nearest_items', 'ItemKNN', 'top_items', 'Interval', 'confidence_interval', 'seed_interval']
+           'MarkovChain', 'similar_items', 'ItemKNN', 'top_items', 'Interval', 'confidence_interval', 'interval_table',
+           'seed_interval']
 
 # %% ../nbs/01_ranking.ipynb #386f914e
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 from scipy import sparse, stats
 from torch import nn
@@ -257,7 +259,7 @@ class MarkovChain(CountingSystem):
         return torch.from_numpy(counts / counts.sum(1, keepdims=True))
 
 # %% ../nbs/01_ranking.ipynb #04901265
-def nearest_items(
+def similar_items(
     members:sparse.csc_array, # (users, N) of zeros and ones: who took what
     k:int,                    # neighbours to keep
     shrink:float=0.0,         # added to the denominator: distrusts small overlaps
@@ -295,7 +297,7 @@ class ItemKNN(CountingSystem):
         shape = data.n_users, data.n_items
         members = sparse.csc_array((np.ones(len(items)), (users, items - 1)), shape=shape)
         members.data[:] = 1 # taken twice is still taken
-        self.neighbours = nearest_items(members, self.k, self.shrink)
+        self.neighbours = similar_items(members, self.k, self.shrink)
         return self
 
     def score(self, batch, generator=None): # (B, N)
@@ -352,6 +354,20 @@ def confidence_interval(
     mean, error = values.mean(), values.std(ddof=1) / np.sqrt(len(values))
     reach = stats.norm.ppf((1 + level) / 2) * error
     return Interval(*map(float, (mean, error, mean - reach, mean + reach)))
+
+# %% ../nbs/01_ranking.ipynb #e57b2e61
+def interval_table(
+    evaluations:dict,             # name → `Evaluation`, all of the same users and split
+    metrics=("HR@20", "NDCG@20"), # which metrics to show
+    level:float=0.95,             # coverage of the intervals
+)->pd.DataFrame:                  # a row per system; columns (metric, "mean" | "low" | "high")
+    "Averages over users with confidence intervals, in percent."
+    rows = {}
+    for name, e in evaluations.items():
+        intervals = {m: confidence_interval(e.per_user[m], level) for m in metrics}
+        rows[name] = {(m, part): 100 * getattr(i, part)
+                      for m, i in intervals.items() for part in ("mean", "low", "high")}
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 # %% ../nbs/01_ranking.ipynb #564bee62
 def seed_interval(

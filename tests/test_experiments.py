@@ -3,8 +3,7 @@ import numpy as np
 import pytest
 
 from adrec.data import InputError, load_data, synthetic_data
-from adrec.experiments import (collect_runs, comparison_sentences, demo, demo_text, interval_table, load_results,
-                               paired_difference)
+from adrec.experiments import (collect_runs, comparison_sentences, demo, demo_text, load_results, paired_difference)
 from adrec.ranking import BASELINES, evaluate
 from adrec.training import continue_run, one_stage, start_run
 
@@ -30,12 +29,6 @@ def test_a_system_compared_with_itself_cannot_be_told_apart():
 @pytest.mark.parametrize("rules", [dict(split="validation"), dict(ties="pessimistic"), dict(filter_seen=True)])
 def test_evaluations_under_other_rules_are_refused(rules):
     with pytest.raises(InputError, match=next(iter(rules))): paired_difference(baseline("markov"), baseline("markov", **rules))
-
-
-def test_interval_table_is_in_percent_and_keeps_the_order():
-    table = interval_table({name: baseline(name) for name in ("markov", "popularity")})
-    assert list(table.index) == ["markov", "popularity"]
-    assert table.loc["markov", ("HR@20", "mean")] == pytest.approx(100 * baseline("markov").metrics["HR@20"])
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from adrec import plots
 from adrec.collapse import covariance_eigenvalues, marchenko_pastur_edges, participation_ratio_null
 from adrec.data import InputError
 from adrec.plots import (LABEL_STYLES, STYLE, anchor_items, epoch_slider, neighbour_table, plot_collapse_map, plot_cosines,
-                         plot_history, plot_norms, plot_pca, plot_schedules, plot_spectrum, plot_spectrum_histogram,
+                         plot_history, plot_intervals, plot_norms, plot_pca, plot_schedules, plot_spectrum, plot_spectrum_histogram,
                          plot_spectrum_history, plot_tsne, styles)
 
 rng = np.random.default_rng(0)
@@ -522,3 +522,15 @@ def test_bad_films():
     with pytest.raises(InputError, match=r"CollapseRecorder\(sample"): epoch_slider(recording(vectors=False))
     with pytest.raises(InputError, match="2 to 30 frames, got 31"): epoch_slider(recording(), max_frames=31)
     with pytest.raises(InputError, match="300 items need as many labels"): epoch_slider(recording(), [1, 2])
+
+
+def test_intervals_are_drawn_where_the_table_says_and_zero_is_in_sight():
+    values = {"popularity": (9.0, 7.0, 11.0), "markov": (12.0, 10.0, 14.0)}
+    table = pd.DataFrame.from_dict({name: {("HR@20", part): v for part, v in zip(("mean", "low", "high"), row)}
+                                    for name, row in values.items()}, orient="index")
+    ax = plot_intervals(table, "HR@20")
+    lines = [line.get_xdata().tolist() for line in ax.lines]
+    assert lines == [[7, 11], [9], [10, 14], [12]] and ax.get_xlim()[0] == 0
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["popularity", "markov"]
+    plt.close(ax.figure)
+    with pytest.raises(InputError, match="it has HR@20"): plot_intervals(table, "NDCG@20")

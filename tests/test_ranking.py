@@ -12,7 +12,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 
 from adrec.data import InputError, evaluation_batches, history_batch, load_data, synthetic_data
 from adrec.ranking import (BASELINES, TIES, ItemKNN, MarkovChain, Popularity, average_metric, confidence_interval, evaluate, hit_rate,
-                           mrr, ndcg, nearest_items, seed_interval, target_ranks, top_items, training_pairs)
+                           interval_table, mrr, ndcg, seed_interval, similar_items, target_ranks, top_items, training_pairs)
 
 
 @pytest.fixture(scope="module")
@@ -224,7 +224,7 @@ def test_item_neighbours_match_sklearn(synthetic, k, shrink):
 def test_neighbours_do_not_depend_on_the_chunks(movies):
     rows, items = training_pairs(movies)
     members = sparse.csc_array((np.ones(len(items)), (rows, items - 1)), shape=(movies.n_users, movies.n_items))
-    a, b = nearest_items(members, 20, 10, items_per_chunk=97), nearest_items(members, 20, 10, items_per_chunk=5000)
+    a, b = similar_items(members, 20, 10, items_per_chunk=97), similar_items(members, 20, 10, items_per_chunk=5000)
     assert (a != b).nnz == 0 and np.diff(a.indptr).max() <= 20 and a.diagonal().sum() == 0
 
 @pytest.mark.parametrize("wrong", [dict(k=0), dict(shrink=-1)])
@@ -301,3 +301,11 @@ def test_an_interval_over_seeds_needs_two_of_each(wrong):
 
 def test_an_interval_over_users_needs_two():
     with pytest.raises(InputError, match="at least two users"): confidence_interval(np.array([0.5]))
+
+
+def test_interval_table_is_in_percent_and_keeps_the_order(synthetic):
+    evaluations = {name: evaluate(BASELINES[name]().fit(synthetic), synthetic) for name in ("markov", "popularity")}
+    table = interval_table(evaluations)
+    assert list(table.index) == ["markov", "popularity"]
+    assert table.loc["markov", ("HR@20", "mean")] == pytest.approx(100 * evaluations["markov"].metrics["HR@20"])
+    assert (table["HR@20"].low < table["HR@20"]["mean"]).all() and (table["HR@20"]["mean"] < table["HR@20"].high).all()
