@@ -792,6 +792,7 @@ def print_block(
         print((name.ljust(first) + "".join(f"   {value:>{width - 8}}{noise:>8}"
                                            for value, noise, width in pairs)).rstrip())
 
+# %% ../nbs/13_cli.ipynb #b0386cd2
 def print_diagnoses(
     found,      # list of `Diagnosis`
     width:int,  # of the terminal
@@ -871,6 +872,7 @@ def draw_figures(
     if mapped: yield "collapse-map.png", png(plots.plot_collapse_map, mapped)
     else: note("no collapse map: it needs labels, see --labels")
 
+# %% ../nbs/13_cli.ipynb #110b143a
 def neighbour_files(
     tables:dict,  # name -> `Table`
     seed:int,     # of the random neighbours
@@ -918,6 +920,7 @@ def say(
     "A note on stderr."
     print(f"adrec: {sentence}", file=sys.stderr)
 
+# %% ../nbs/13_cli.ipynb #fbe0825f
 def open_tables(
     sources:list,     # run folders and files
     key:str|None,     # see `read_tables`

@@ -1190,6 +1190,7 @@ def _known(frame, name=None)->dict:
             found[what] = frame[column].fillna("").astype(str).tolist()
     return found
 
+# %% ../nbs/09_collapse.ipynb #750a776e
 def _split_columns(path, frame)->dict:
     "Dimensions here, ids and words there."
     name = _id_column(frame)
@@ -1274,9 +1275,10 @@ def _read_torch(path, key=None)->dict:
     except pickle.UnpicklingError as e:
         what = re.search(r"GLOBAL (\S+)", str(e))
         raise InputError(
-            f"{path} is refused: it holds more than tensors ({what[1] if what else 'a plain pickle'}"
-            "), and opening such a file can run any program. Where it was made, save the tensors "
-            "alone: torch.save(model.state_dict(), FILE), or safetensors") from e
+            f"{path} is refused: it holds more than tensors "
+            f"({what[1] if what else 'a plain pickle'}), and opening such a file can run any "
+            "program. Where it was made, save the tensors alone: "
+            "torch.save(model.state_dict(), FILE), or safetensors") from e
     except OSError: raise
     except Exception as e:  # bytes that are no pickle can break the reader in any way
         raise InputError(f"{path} cannot be read as a PyTorch file: "
@@ -1299,6 +1301,7 @@ def _word_line(path, number, line, dim, blanks):
         raise InputError(f"{path}, line {number}: {wrong!r} is no number; wanted are a token "
                          f"and {dim} numbers") from e
 
+# %% ../nbs/09_collapse.ipynb #a766cdad
 def _read_words(path, key=None)->dict:
     with _opened(path) as file: lines = file.read().rstrip().split(b"\n")
     first = lines[0].split()
@@ -1306,8 +1309,8 @@ def _read_words(path, key=None)->dict:
     dim = int(first[1]) if header else len(first) - 1
     if dim < 1: raise InputError(f"{path}, line 1: a token and its numbers are wanted")
     if header and int(first[0]) != len(lines) - 1:
-        raise InputError(f"{path}, line 1: announces {int(first[0])} vectors, but {len(lines) - 1} "
-                         "lines follow: was the file cut off?")
+        raise InputError(f"{path}, line 1: announces {int(first[0])} vectors, but "
+                         f"{len(lines) - 1} lines follow: was the file cut off?")
     pairs = [_word_line(path, i, line, dim, header)
              for i, line in enumerate(lines[header:], 1 + header)]
     ids, vectors = zip(*pairs) if pairs else ((), np.empty((0, dim)))
@@ -1342,11 +1345,13 @@ def _reader(path):
                          f"{nearest_hint(path.name, near)}")
     if file_kind(path) not in TABLE_READERS:
         pickled = file_kind(path) in (".pkl", ".pickle")
-        why = "a pickle can run any program when it is opened" if pickled else "its ending is unknown"
+        why = "its ending is unknown"
+        if pickled: why = "a pickle can run any program when it is opened"
         raise InputError(f"{path} is not read: {why}; known are {', '.join(TABLE_READERS)}, "
                          "with or without .gz, and run folders")
     return TABLE_READERS[file_kind(path)]
 
+# %% ../nbs/09_collapse.ipynb #dce52845
 def _read_table(path, name, key)->Table:
     try:
         found = _reader(path)(path, key)
@@ -1383,8 +1388,8 @@ def read_tables(
         chosen[path] = next(name for name in own if name not in taken)
     keyed = [path for path in paths if _reader(path) in WITH_KEYS]
     if key is not None and not keyed:
-        raise InputError(f"--key {key} chooses among the arrays of an .npz, .safetensors or PyTorch "
-                         f"file, and {paths[0]} is none")
+        raise InputError(f"--key {key} chooses among the arrays of an .npz, .safetensors or "
+                         f"PyTorch file, and {paths[0]} is none")
     return {name: _read_table(path, name, key if path in keyed else None)
             for path, name in chosen.items()}
 
@@ -1405,6 +1410,7 @@ def _label_frame(path)->pd.DataFrame:
     def text(cell): return "|".join(map(str, cell)) if np.ndim(cell) else str(cell)
     return frame.map(lambda cell: "" if np.ndim(cell) == 0 and pd.isna(cell) else text(cell))
 
+# %% ../nbs/09_collapse.ipynb #055614e7
 def _label_columns(path, frame, ids)->tuple:  # names of the id column (or None), the label column
     "Which column holds ids, and which labels; InputError if that is not clear."
     names = {_plain(column): column for column in reversed(frame.columns)}
@@ -1420,7 +1426,7 @@ def _label_columns(path, frame, ids)->tuple:  # names of the id column (or None)
                          f"{', '.join(map(str, frame.columns))}")
     return name, others[0] if len(others) == 1 else called[0]
 
-# %% ../nbs/09_collapse.ipynb #055614e7
+# %% ../nbs/09_collapse.ipynb #dff928d4
 def _match(path, frame, name, label, ids)->tuple:
     "Labels in the order of `ids`, and notes; InputError if nothing matches."
     pairs = frame[[name, label]].drop_duplicates()
@@ -1435,6 +1441,7 @@ def _match(path, frame, name, label, ids)->tuple:
     missing = sum(label == "" for label in labels)
     return labels, [f"{path}: {missing} of {len(ids)} items have no label"] if missing else []
 
+# %% ../nbs/09_collapse.ipynb #29cee18b
 def read_labels(
     path,       # .csv, .tsv or .parquet, perhaps with ids; or .txt, one label per line
     ids=None,   # the ids of the table's rows, if known
@@ -1451,7 +1458,8 @@ def read_labels(
     name, label = _label_columns(path, frame, ids)
     if ids is not None and name is not None: return _match(path, frame, name, label, ids)
     labels = frame[label].tolist()
-    if len(labels) == n - 1 and file_kind(path) in (".csv", ".tsv"): labels = [str(label), *labels]
+    bare = frame.shape[1] == 1 and _plain(label) not in LABEL_NAMES
+    if bare and len(labels) == n - 1: labels = [str(label), *labels]  # there was no header line
     if len(labels) != n:
         raise InputError(f"{path}: {len(labels)} labels for {n} items: one per row is needed, an "
                          "empty one where nothing is known, such as for a padding row")

@@ -404,3 +404,10 @@ def test_bad_label_files():
 
 def test_diagnose_names_the_table_whose_labels_do_not_fit():
     with pytest.raises(InputError, match="mine: 2 labels for 30 items"): Table("mine", VECTORS, labels=["a", "b"]).diagnose()
+
+
+def test_a_missing_label_is_no_missing_header():
+    "One label short, with a header: taking the header for a label would shift all of them by a row."
+    for frame in (LABELS[1:], LABELS[["genre"]][1:]):
+        frame.to_csv("l.csv", index=False)
+        with pytest.raises(InputError, match="29 labels for 30 items"): read_labels("l.csv", None, 30)
