@@ -4,7 +4,7 @@ It makes a log of 20,000,000 interactions (400,000 users, 60,000 items, both ske
 share each moment; the rows stand in no order), writes it as CSV and as Parquet, and calls `load_data` on each
 in a process of its own: first without a cache entry, then with it. Not run by the tests.
 """
-import argparse, json, os, subprocess, sys, tempfile, time
+import argparse, json, os, shutil, subprocess, sys, tempfile, time
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +15,10 @@ CHILD = """
 import json, resource, sys, time
 from adrec.data import load_data
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 ** 2
-before, begin = peak(), time.perf_counter()
-data = load_data(sys.argv[1], cache=sys.argv[2] == "cache")
-seconds = time.perf_counter() - begin
-print(json.dumps(dict(seconds=seconds, peak=peak(), imports=before, users=data.n_users, items=data.n_items,
+before, begin, spent = peak(), time.perf_counter(), time.process_time()
+data = load_data(sys.argv[1])
+seconds, cpu = time.perf_counter() - begin, time.process_time() - spent
+print(json.dumps(dict(seconds=seconds, cpu=cpu, peak=peak(), imports=before, users=data.n_users, items=data.n_items,
                       interactions=data.n_interactions, fingerprint=data.fingerprint())))
 """
 
@@ -62,10 +62,10 @@ def write(folder, interactions, users, items, text):
     return paths
 
 
-def measure(path, folder, cache=True):
+def measure(path, folder):
     "Load a file in a process of its own; seconds, peak memory (GiB) and what was loaded."
     print(f"  loading {path.name} ...", end="\r", file=sys.stderr, flush=True)
-    done = subprocess.run([sys.executable, "-c", CHILD, str(path), "cache" if cache else "no"], capture_output=True, text=True,
+    done = subprocess.run([sys.executable, "-c", CHILD, str(path)], capture_output=True, text=True,
                           env={**os.environ, "ADREC_CACHE": str(folder/"cache")})
     if done.returncode: raise SystemExit(done.stderr)
     return json.loads(done.stdout)
@@ -77,11 +77,11 @@ def report(path, folder):
     entries = sum(f.stat().st_size for f in (folder/"cache").rglob("*") if f.is_file())
     again = measure(path, folder)
     assert again["fingerprint"] == first["fingerprint"], "the cache gives other data"
-    for what, found in ((f"{path.name}, {path.stat().st_size / 1e6:,.0f} MB, first", found_first := first),
-                        (f"{path.name}, cached", again)):
-        print(f"{what:<44}{found['seconds']:8.1f} s   peak memory {found['peak']:.2f} GiB", flush=True)
-    print(f"  {found_first['users']:,} users, {found_first['items']:,} items, {found_first['interactions']:,} interactions after filter "
-          f"and 5-core; fingerprint {found_first['fingerprint']}; imports alone {found_first['imports']:.2f} GiB; cache {entries / 1e6:,.0f} MB")
+    for what, found in ((f"{path.name}, {path.stat().st_size / 1e6:,.0f} MB, first", first), (f"{path.name}, {'cached' if entries else 'again (too small to keep)'}", again)):
+        print(f"{what:<32}{found['seconds']:7.1f} s ({found['cpu']:.1f} s of processor time)   peak memory {found['peak']:.2f} GiB", flush=True)
+    print(f"  {first['users']:,} users, {first['items']:,} items, {first['interactions']:,} interactions after filter and 5-core; "
+          f"cache {entries / 1e6:,.0f} MB; the imports alone take {first['imports']:.2f} GiB")
+    shutil.rmtree(folder/"cache", ignore_errors=True)
 
 
 if __name__ == "__main__":
