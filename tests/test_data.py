@@ -1,11 +1,12 @@
 """adrec.data: known counts and order, the two sources of MovieLens, bad input, and properties of batches."""
 import gzip, json, os, zipfile
+from collections import Counter
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np, pandas as pd, pytest, torch
 from adrec import data as module
-from adrec.data import (InputError, SequenceData, build_sequences, evaluation_batches, gather_padded, history_batch, k_core,
+from adrec.data import (InputError, SequenceData, build_sequences, cache_folder, check_interactions, evaluation_batches, gather_padded, history_batch, k_core,
                         length_groups, load_data, ml100k_tables, read_grouplens_ml100k, read_interactions, synthetic_data,
                         training_updates)
 
@@ -128,6 +129,7 @@ def test_wrong_hash_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "find_recbole_files", lambda: None)
     monkeypatch.setattr(module, "ML100K_URL", tiny_archive(tmp_path).as_uri())
     monkeypatch.setattr(module.pooch, "os_cache", lambda name: tmp_path/"cache")
+    monkeypatch.delenv("ADREC_CACHE", raising=False)
     real = module.pooch.retrieve
     copy = lambda url, output, pooch: Path(output).write_bytes((tmp_path/"ml-100k.zip").read_bytes())
     monkeypatch.setattr(module.pooch, "retrieve", lambda url, **options: real(url, downloader=copy, **options))
@@ -282,6 +284,201 @@ def test_unknown_ids(ml100k):
     with pytest.raises(InputError, match="no item '5000'"): ml100k.item_numbers(["1", "5000"])
     with pytest.raises(InputError, match="no item number 1009"): ml100k.titles([1, 1009])
     assert ml100k.user_row(196) == ml100k.user_row("196"), "numbers are taken as ids, too"
+
+
+# Against plain Python, and against files with one fault
+
+def random_log(rng):
+    "A small log with ties, users who repeat an item, and ids that look like numbers but are not."
+    n, names = int(rng.integers(20, 120)), [f"{zeros}{i}" for i in range(4) for zeros in ("", "0", "00")]
+    users, items = rng.choice(names[:int(rng.integers(2, 12))], n), rng.choice(names[:int(rng.integers(2, 12))], n)
+    log = pd.DataFrame({"user_id": users, "item_id": items, "timestamp": rng.integers(0, rng.choice([4, 30, 10**9]), n), "rating": rng.integers(1, 6, n)})
+    return log.drop_duplicates(["user_id", "item_id", "timestamp"])
+
+def plain_python(log, min_rating, k):
+    "Users with their items and times, by dictionaries, repeated filtering and the stable `sorted`."
+    rows = [r for r in log[["user_id", "item_id", "timestamp", "rating"]].itertuples(index=False, name=None) if r[3] >= min_rating]
+    while True:
+        users, items = Counter(r[0] for r in rows), Counter(r[1] for r in rows)
+        left = [r for r in rows if users[r[0]] >= k and items[r[1]] >= k]
+        if len(left) == len(rows): break
+        rows = left
+    histories = {}
+    for u, i, t, _ in rows: histories.setdefault(u, []).append((t, i))
+    return {u: sorted(h, key=lambda pair: pair[0]) for u, h in histories.items()}, list(dict.fromkeys(r[1] for r in rows))
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "parquet"])
+def test_random_logs_against_plain_python(tmp_path, ending):
+    rng, compared = np.random.default_rng(7), 0
+    for trial in range(60):
+        log, path = random_log(rng), tmp_path/f"log.{ending}"
+        if ending == "parquet": log.to_parquet(path)
+        else: log.to_csv(path, index=False, sep="\t" if ending == "tsv" else ",")
+        min_rating, k = int(rng.integers(1, 5)), int(rng.integers(1, 5))
+        histories, items = plain_python(log, min_rating, k)
+        if not histories or min(map(len, histories.values())) < 3:
+            with pytest.raises(InputError, match="at least 3 are needed|none the k-core"): load_data(path, min_rating, k)
+            continue
+        data, compared = load_data(path, min_rating, k), compared + 1
+        ids = data.item_info.item_id.to_numpy()
+        assert data.user_ids.tolist() == list(histories) and ids.tolist() == items, "numbered by first appearance after filtering"
+        for row, history in enumerate(histories.values()):
+            assert list(zip(data.timestamps[data.offsets[row]:data.offsets[row + 1]].tolist(), ids[data.sequence(row) - 1])) == history
+        assert data.items.dtype == data.offsets.dtype == np.int64 and data.item_info.item_id.dtype == "str" and data.user_ids.dtype.kind == "U"
+    assert compared > 15, "the logs are too sparse to test anything"
+
+@pytest.mark.parametrize("line, complaint", [("{u},{i},{t},{r}", "stand already in line {other}; keep one of the two"), (",1,5,3", "the user_id is empty"),
+                                             ("1, ,5,3", "the item_id is empty"), ("1,1,soon,3", "'soon' cannot be read"), ("1,1,5,good", "'good' is not a number")])
+def test_one_fault_anywhere_is_found(tmp_path, line, complaint):
+    rng = np.random.default_rng(3)
+    for trial in range(15):
+        log = random_log(rng)
+        first = int(rng.integers(0, len(log)))
+        at = int(rng.integers(first + 1, len(log) + 1))  # the faulty line stands before row `at`
+        u, i, t, r = log.iloc[first]
+        lines = log.to_csv(index=False).split("\n")
+        lines.insert(at + 1, line.format(u=u, i=i, t=t, r=r))
+        path = write(tmp_path, "log.csv", "\n".join(lines))
+        with pytest.raises(InputError) as caught: load_data(path)
+        assert f"log.csv, line {at + 2}: " in str(caught.value) and complaint.format(other=first + 2) in str(caught.value), str(caught.value)
+
+def test_ids_that_look_like_numbers_stay_text(tmp_path):
+    path = write(tmp_path, "t.csv", HEAD + "".join(f"{u},{i},{n}\n" for u in ("7", "007", "7.0") for n, i in enumerate(("1", "01", "1.0"))))
+    data = load_data(path)
+    assert data.user_ids.tolist() == ["7", "007", "7.0"] and data.item_info.item_id.tolist() == ["1", "01", "1.0"]
+
+def test_equal_hashes_do_not_make_a_duplicate(monkeypatch):
+    table = pd.DataFrame({"user_id": ["a"] * 3, "item_id": list("xyz"), "timestamp": [1, 2, 3]}, index=pd.RangeIndex(2, 5, name="line"))
+    monkeypatch.setattr(pd.util, "hash_pandas_object", lambda facts, index: pd.Series(np.zeros(len(facts), dtype="uint64")))
+    check_interactions(table, "t.csv")
+
+def test_a_number_that_could_be_a_far_year(tmp_path):
+    path = write(tmp_path, "t.csv", HEAD + "a,x,4449\na,y,4450\na,z,soon\n")
+    with pytest.raises(InputError, match="line 4: the timestamp 'soon'"): load_data(path)
+
+def test_unused_and_numeric_categories():
+    log = pd.DataFrame({"user_id": pd.Categorical([7] * 4, categories=[1, 7]), "item_id": list("xyzx"), "timestamp": range(4)})
+    data = build_sequences(log, "log")
+    assert data.user_ids.tolist() == ["7"] and data.sequence(0).tolist() == [1, 2, 3, 1]
+
+
+# The cache
+
+@pytest.fixture
+def cached(tmp_path, monkeypatch):
+    "Every file is worth keeping; the list counts how often one is read."
+    reads = []
+    read = module.read_interactions
+    monkeypatch.setattr(module, "read_interactions", lambda path, *a, **k: reads.append(path) or read(path, *a, **k))
+    monkeypatch.setattr(module, "CACHE_FROM", 0)
+    monkeypatch.setenv("ADREC_CACHE", str(tmp_path/"cache"))
+    return reads
+
+def entries(folder): return [f for f in (folder/"cache").rglob("*") if f.is_file()]
+
+def assert_same(a, b):
+    for name in ("items", "offsets", "timestamps", "user_ids"):
+        left, right = getattr(a, name), getattr(b, name)
+        assert left.dtype == right.dtype and np.array_equal(left, right), name
+    pd.testing.assert_frame_equal(a.item_info, b.item_info, check_index_type="exact", check_column_type="exact")
+    assert (a.name, a.source, a.preprocessing, a.fingerprint()) == (b.name, b.source, b.preprocessing, b.fingerprint())
+    assert [type(v) for v in a.preprocessing.values()] == [type(v) for v in b.preprocessing.values()]
+
+RATED = "user_id,item_id,timestamp,rating\n" + "".join(f"ü{u},00{i},{i},{5 - (i == 3)}\n" for u in range(5) for i in range(6))
+
+@pytest.mark.parametrize("name, text", [("t.csv", GOOD), ("t.csv", GOOD.replace(",1\n", ",1.5\n")), ("t.tsv.gz", RATED.replace(",", "\t"))])
+def test_cached_data_are_the_same(tmp_path, cached, name, text):
+    path = write(tmp_path, name, text)
+    first, again, without = load_data(path), load_data(str(path)), load_data(path, cache=False)
+    assert len(cached) == 2, "the second call should not have read the file, the third should"
+    assert_same(first, again)
+    assert_same(first, without)
+    assert len(entries(tmp_path)) == 1
+    again.items[0] = again.timestamps[0] = 0  # whoever gets them may change them, as ever
+
+def test_another_content_of_the_same_size_and_time_is_noticed(tmp_path, cached):
+    path = write(tmp_path, "t.csv", GOOD)
+    old, before = path.stat(), load_data(path)
+    path.write_text(GOOD.replace("i6", "i7"))
+    os.utime(path, ns=(old.st_atime_ns, old.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (old.st_size, old.st_mtime_ns)
+    assert load_data(path).fingerprint() != before.fingerprint() and len(cached) == 2
+    assert len(entries(tmp_path)) == 1, "the old entry makes room for the new one"
+
+def test_each_argument_has_an_entry_of_its_own(tmp_path, cached):
+    head, *rows = RATED.split()
+    path = write(tmp_path, "t.csv", "\n".join([f"{head},who,stars", *(f"{row},v{n // 6},{n % 3 + 3}" for n, row in enumerate(rows))]))
+    variants = [{}, dict(min_rating=5), dict(k_core=2), dict(user="who"), dict(rating="stars", k_core=1)]
+    fresh = [load_data(path, cache=False, **v) for v in variants]
+    for _ in range(2):
+        for variant, expected in zip(variants, fresh): assert_same(load_data(path, **variant), expected)
+    assert len(entries(tmp_path)) == len(variants) and len(cached) == 2 * len(variants)
+    load_data(path, min_rating=np.int64(5), k_core=np.int64(2))  # numbers of numpy, too
+    assert len(entries(tmp_path)) == len(variants) + 1
+
+def test_another_version_does_not_read_the_entry(tmp_path, cached, monkeypatch):
+    path = write(tmp_path, "t.csv", GOOD)
+    load_data(path)
+    for name, value in (("CACHE_FORMAT", -1), ("__version__", "another")):
+        monkeypatch.setattr(module, name, value)
+        load_data(path)
+    assert len(cached) == 3
+
+def test_damaged_entries_are_made_again(tmp_path, cached):
+    path, rng = write(tmp_path, "t.csv", GOOD), np.random.default_rng(0)
+    expected = load_data(path)
+    entry, = entries(tmp_path)
+    whole = entry.read_bytes()
+    damaged = [b"", b"x", whole[:50], whole[:-1], whole[:len(whole) // 2], gzip.compress(whole), bytes(len(whole))]
+    for at in rng.integers(0, len(whole), 100):  # one byte anywhere
+        damaged.append(whole[:at] + bytes([whole[at] ^ 1 << int(rng.integers(8))]) + whole[at + 1:])
+    for content in damaged:
+        entry.write_bytes(content)
+        assert_same(load_data(path), expected)
+    assert len(cached) > 90, "most of them must have been noticed (some bytes of a zip file say nothing)"
+    for arrays in (dict(items=[1]), dict(about="{}"), dict(about=np.array([{}], dtype=object))):
+        np.savez(entry, **arrays)
+        assert_same(load_data(path), expected)
+
+def test_a_killed_writer_leaves_no_entry(tmp_path, cached, monkeypatch):
+    path = write(tmp_path, "t.csv", GOOD)
+    def killed(file, **arrays):
+        Path(file).write_bytes(b"half")
+        raise KeyboardInterrupt
+    with monkeypatch.context() as m:
+        m.setattr(np, "savez", killed)
+        with pytest.raises(KeyboardInterrupt): load_data(path)
+    assert not entries(tmp_path)
+    load_data(path)
+    assert len(entries(tmp_path)) == 1
+
+def test_a_folder_that_cannot_be_written_costs_only_time(tmp_path, cached, monkeypatch):
+    path = write(tmp_path, "t.csv", GOOD)
+    monkeypatch.setenv("ADREC_CACHE", str(path/"below a file"))
+    assert load_data(path).fingerprint() == load_data(path).fingerprint() and len(cached) == 2
+    def full(file, **arrays): raise OSError(28, "No space left on device")
+    monkeypatch.setenv("ADREC_CACHE", str(tmp_path/"cache"))
+    monkeypatch.setattr(np, "savez", full)
+    assert load_data(path).n_users == 3 and not entries(tmp_path)
+
+def test_faulty_files_are_not_kept(tmp_path, cached):
+    path = write(tmp_path, "t.csv", GOOD + "u1,i9,noon\n")
+    for _ in range(2):
+        with pytest.raises(InputError, match="line 17"): load_data(path)
+    with pytest.raises(InputError, match="no such file"): load_data(tmp_path/"no.csv")
+    assert not entries(tmp_path)
+
+def test_small_files_are_not_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("ADREC_CACHE", str(tmp_path/"cache"))
+    load_data(write(tmp_path, "t.csv", GOOD))
+    load_data("synthetic")
+    assert not (tmp_path/"cache").exists()
+
+def test_where_the_cache_is(monkeypatch):
+    monkeypatch.setenv("ADREC_CACHE", "somewhere")
+    assert cache_folder() == Path("somewhere")
+    monkeypatch.delenv("ADREC_CACHE")
+    assert cache_folder() == Path(module.pooch.os_cache("adrec"))
 
 
 # The k-core
