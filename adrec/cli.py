@@ -20,6 +20,7 @@ __all__ = ['app', 'Version', 'Debug', 'DataName', 'MinRating', 'KCore', 'UserCol
 # %% ../nbs/13_cli.ipynb #f9deb0f0
 import io
 import json
+import os
 import shlex
 import shutil
 import sys
@@ -100,7 +101,8 @@ def main(
     except Exception as error:
         message = complaint(error).removeprefix("adrec: ")
         if debug or not message: traceback.print_exc()
-        if message: print(f"adrec: {message}", file=sys.stderr)
+        one_of_many = os.environ.get("RANK", "0") != "0"  # the first process says it
+        if message and not one_of_many: print(f"adrec: {message}", file=sys.stderr)
         sys.exit(2 if message else 1)
 
 # %% ../nbs/13_cli.ipynb #7635aed4
@@ -447,7 +449,9 @@ def guarded(
         print(f"adrec: interrupted; to continue:  {line}", file=sys.stderr)
         raise typer.Exit(130)
     except Exception:
-        if fresh and not (Path(out) / "history.jsonl").exists(): shutil.rmtree(out)
+        from adrec.training import is_main_process
+        begun = (Path(out) / "history.jsonl").exists()
+        if fresh and not begun and is_main_process(): shutil.rmtree(out)
         raise
 
 def run_training(
@@ -459,14 +463,17 @@ def run_training(
 ):                   # the finished `Run`
     "Begin or resume a training, and see it through."
     from adrec import training
+    from adrec.collapse import run_recorder
     from adrec.data import load_data
     resume = "resume" in given
     if resume:
         check_resumed(out, given)
         data = load_data(**arguments) if arguments else None
     else: data = start_training(out, given, arguments)
+    about = training.RunFolder(out).read_json("config.json")["data"]
     with guarded(out, fresh=not resume):
-        return training.continue_run(out, data, device=device, progress=progress)
+        return training.continue_run(out, data, run_recorder(out, about["n_items"]),
+                                     device=device, progress=progress)
 
 # %% ../nbs/13_cli.ipynb #7ba5a92f
 Out = Annotated[str, typer.Option(
@@ -597,7 +604,9 @@ def train(
     given, device = chosen(**context.params), find_device(device)
     arguments = data_arguments(data_name, min_rating, k_core, user_column, item_column,
                                time_column, rating_column)
-    report_training(run_training(out, given, arguments, device, show_progress(progress)))
+    run = run_training(out, given, arguments, device, show_progress(progress))
+    from adrec.training import is_main_process
+    if is_main_process(): report_training(run)
 
 # %% ../nbs/13_cli.ipynb #ee2c94d2
 def report_training(

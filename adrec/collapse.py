@@ -11,8 +11,8 @@ __all__ = ['FAR', 'ID_NAMES', 'LABEL_NAMES', 'TABLE_READERS', 'WITH_KEYS', 'as_t
            'mean_cosine_null_sd', 'sample_cosines', 'cosine_null', 'uniformity', 'uniformity_null', 'alignment',
            'alignment_null', 'noise_variance', 'outlier_count', 'noise_share', 'noise_distance', 'spectral_scores',
            'spectral_nulls', 'nearest_items', 'Lift', 'neighbour_lift', 'hubness', 'hubness_null', 'linear_cka',
-           'cone_limit', 'low_rank_limit', 'Diagnosis', 'diagnose', 'Recording', 'CollapseRecorder', 'load_recording',
-           'Table', 'read_tables', 'read_labels']
+           'cone_limit', 'low_rank_limit', 'Diagnosis', 'diagnose', 'Recording', 'CollapseRecorder', 'run_recorder',
+           'load_recording', 'Table', 'read_tables', 'read_labels']
 
 # %% ../nbs/09_collapse.ipynb #b75b48ad
 import csv
@@ -40,7 +40,7 @@ from torch import nn
 
 from .data import InputError, file_kind, nearest_hint
 from .ranking import Popularity
-from .training import load_run, one_line, write_atomically
+from .training import is_main_process, load_run, one_line, write_atomically
 
 # %% ../nbs/09_collapse.ipynb #19dd136f
 def _unwrap(
@@ -964,9 +964,10 @@ class CollapseRecorder:
         sample=None,   # item numbers whose vectors are kept, or how many to draw; None keeps none
         seed:int=0,    # of that draw
         path=None,     # file to keep up to date during training; if it is there, it is continued
+        most=None,     # about so many records at most, however long it takes; None: no limit
     ):
         if every < 1: raise InputError(f"every must be at least 1, got {every}")
-        self.every, self.sample, self.seed, self.path = every, sample, seed, path
+        self.every, self.sample, self.seed, self.path, self.most = every, sample, seed, path, most
         self.rows, self.boundaries, self.items, self.shape = [], [], None, None
         self.system, self.offset = None, 0
         if path and Path(path).exists(): self._continue(load_recording(path))
@@ -974,7 +975,8 @@ class CollapseRecorder:
     def on_step(self, state):
         "Called by the trainer after every update."
         self._enter(state)
-        if state.step % self.every == 0: self._record(state)
+        if (self.offset + state.step) % self.every == 0: self._record(state)
+        if self.most and len(self.rows) > self.most: self._thin()
 
     def on_stage(self, state):
         "Called by the trainer when a stage begins, and when the last one of a system has ended."
@@ -1013,6 +1015,25 @@ def _choose(self:CollapseRecorder, n_items:int)->np.ndarray:
         raise InputError(f"a sample of {self.sample} out of {n_items} items cannot be drawn")
     rng = np.random.default_rng(self.seed)
     return 1 + np.sort(rng.choice(n_items, self.sample, replace=False))
+
+# %% ../nbs/09_collapse.ipynb #394654ef
+@patch
+def _thin(self:CollapseRecorder):
+    "Look half as often, and keep only what would then have been recorded, and the boundaries."
+    self.every *= 2
+    marks = {record for record, *_ in self.boundaries}
+    kept = [i for i, row in enumerate(self.rows) if i in marks or row["step"] % self.every == 0]
+    place = {old: new for new, old in enumerate(kept)}
+    self.rows = [self.rows[i] for i in kept]
+    self.boundaries = [(place[record], *rest) for record, *rest in self.boundaries]
+
+def run_recorder(
+    folder,       # a run folder
+    n_items:int,  # its catalogue
+)->list:          # of callbacks; none in processes that only help
+    "What every `adrec train` records: about 50 times the spectrum and 300 items, `spectra.npz`."
+    if not is_main_process(): return []
+    return [CollapseRecorder(1, min(300, n_items), path=Path(folder) / "spectra.npz", most=50)]
 
 # %% ../nbs/09_collapse.ipynb #63d20de6
 @patch

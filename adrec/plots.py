@@ -49,14 +49,17 @@ def styles(
     names,  # what one figure shows, in order; systems in any spelling of `STYLE`'s keys
 )->dict:    # name → keyword arguments for `ax.plot`
     "One style per name: a system's own, grey for the null, for others one free in this figure."
-    key = lambda name: {"noise": "null"}.get(plain := str(name).lower().rstrip("+"), plain)
-    taken = {key(name) for name in names} | {"null"}
-    free = [style for system, style in STYLE.items() if system not in taken]
+    owners = {}  # of a system's style: the first of its names
+    for name in names:
+        plain = re.sub(r"[-_ ]\d+$", "", str(name).lower()).rstrip("+")
+        owners.setdefault({"noise": "null"}.get(plain, plain), name)
+    own = {name: STYLE[system] for system, name in owners.items() if system in STYLE}
+    free = [style for system, style in STYLE.items() if system not in {*owners, "null"}]
     free = free or list(STYLE.values())[:-1]
-    others = [name for name in names if key(name) not in STYLE]
+    others = [name for name in names if name not in own]
     borrowed = {name: free[i % len(free)] | ({} if i < len(free) else {"markerfacecolor": "white"})
                 for i, name in enumerate(others)}
-    return {name: dict(borrowed.get(name) or STYLE[key(name)]) for name in names}
+    return {name: dict((own | borrowed)[name]) for name in names}
 
 # %% ../nbs/10_plots.ipynb #351aefcb
 def _new_axes(
@@ -456,7 +459,7 @@ def plot_cosines(
                                     label=f"random directions (d = {dim})")
     for name, cosine in values.items():
         ax.stairs(np.histogram(cosine, edges, density=True)[0], edges, lw=1.8,
-                  label=f"{name}, mean {cosine.mean().round(2) + 0.0:.2f}".replace("-", "−"),
+                  label=f"{name}, mean " + f"{cosine.mean().round(2) + 0.0:.2f}".replace("-", "−"),
                   **{key: style[name][key] for key in ("color", "linestyle")})
     ax.set(xlim=(-1, 1), xticks=np.linspace(-1, 1, 9), ylabel="density of pairs",
            xlabel="cosine of two different items")
@@ -640,9 +643,11 @@ def _finish_panels(
         return
     figure = axes.flat[0].figure
     figure.supxlabel(caption, fontsize=SMALL)
-    if handles: figure.legend(handles[::-1], names[::-1], loc="outside upper center", ncols=7,
-                              fontsize=SMALL, markerscale=2, handletextpad=0, columnspacing=1,
-                              frameon=False, title=title, title_fontsize=11)
+    room = max(1, int(figure.get_figwidth() / (0.4 + 0.08 * max(map(len, names), default=0))))
+    if handles: figure.legend(handles[::-1], names[::-1], loc="outside upper center",
+                              ncols=min(7, room), fontsize=SMALL, markerscale=2,
+                              handletextpad=0, columnspacing=1, frameon=False, title=title,
+                              title_fontsize=11)
     else: figure.suptitle(title, fontsize=11)
     figure.draw_without_rendering()  # the layout of square panels settles at the second drawing
 

@@ -38,7 +38,7 @@ def adrec(tmp_path, monkeypatch, capsys):
 
 def process(line, cwd) -> Done:
     "Run one line as a process of its own."
-    command = [sys.executable, "-m", "adrec.cli", *shlex.split(line)]
+    command = [sys.executable, "-m", "adrec", *shlex.split(line)]
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True)
     return Done(done.returncode, done.stdout, done.stderr)
 
@@ -196,7 +196,7 @@ def test_training_fills_a_run_folder_and_names_its_files(adrec):
     assert done.code == 0 and done.err == ""
     named = set(re.findall("^wrote (.*)$", done.out, re.M))
     there = {str(path) for path in Path("runs/a").iterdir()}
-    assert there == named == {str(Path("runs/a", name)) for name in FILES | {"stage1.safetensors"}}
+    assert there == named == {str(Path("runs/a", name)) for name in FILES | {"stage1.safetensors", "spectra.npz"}}
     history = pd.read_json("runs/a/history.jsonl", lines=True)
     epochs = history.groupby("stage", sort=False).size().to_dict()
     assert epochs == {"pre-train": 6, "warm-up": 5, "fine-tune": 1}, "--epochs bounds every stage"
@@ -302,7 +302,7 @@ def resumes(adrec, whole):
 
 
 def test_a_killed_training_resumes_to_the_same_numbers(adrec, whole, tmp_path):
-    command = [sys.executable, "-m", "adrec.cli", *shlex.split(f"{TO_INTERRUPT} --out cut")]
+    command = [sys.executable, "-m", "adrec", *shlex.split(f"{TO_INTERRUPT} --out cut")]
     running = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, text=True)
     try: checkpointed(tmp_path/"cut", "adrec", running)
@@ -770,6 +770,6 @@ def test_in_a_process_of_its_own(tmp_path):
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a shell")
 def test_a_closed_pipe_is_no_error(tmp_path):
-    line = f"{shlex.quote(sys.executable)} -m adrec.cli --help | true"
+    line = f"{shlex.quote(sys.executable)} -m adrec --help | true"
     done = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, text=True)
     assert "Traceback" not in done.stderr and "adrec:" not in done.stderr
