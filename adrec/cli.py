@@ -4,23 +4,29 @@
 
 # %% auto #0
 __all__ = ['app', 'Version', 'Debug', 'DataName', 'MinRating', 'KCore', 'UserColumn', 'ItemColumn', 'TimeColumn', 'RatingColumn',
-           'AsJson', 'TIES_SAID', 'Split', 'Ties', 'SeenOut', 'Seed', 'Device', 'SETTINGS', 'DIFFUSION', 'OPTIONS',
-           'Out', 'ModelName', 'TrainingSeed', 'Epochs', 'Precision', 'Pretrained', 'Resume', 'Dim', 'Steps',
-           'Schedule', 'NoiseScale', 'Level', 'MaxLength', 'LearningRate', 'Patience', 'PCGrad', 'Progress',
-           'AttentionSink', 'PaddingClass', 'WarmUpDecay', 'AnyMetric', 'UserId', 'History', 'HowMany', 'FilterSeen',
+           'AsJson', 'TIES_SAID', 'Split', 'Ties', 'SeenOut', 'Seed', 'Device', 'SETTINGS', 'DIFFUSION', 'GUIDED',
+           'OPTIONS', 'Out', 'ModelName', 'TrainingSeed', 'Epochs', 'Precision', 'Pretrained', 'Resume', 'Dim', 'Steps',
+           'Schedule', 'NoiseScale', 'Level', 'Guidance', 'ConditionDropout', 'MaxLength', 'LearningRate', 'Patience',
+           'Prefixes', 'PCGrad', 'Progress', 'AttentionSink', 'PaddingClass', 'WarmUpDecay', 'AnyMetric', 'UserId',
+           'History', 'HowMany', 'FilterSeen', 'QUESTIONS', 'SPELT', 'LabelFile', 'Key', 'PlotFolder', 'SampleSeed',
            'examples', 'complaint', 'main', 'chosen', 'data_arguments', 'from_anywhere', 'print_json', 'print_columns',
            'data', 'list_data_sets', 'print_facts', 'preprocessing', 'find_system', 'find_device', 'said_protocol',
            'print_metrics', 'evaluate', 'pick', 'check_options', 'start_training', 'check_resumed', 'guarded',
            'run_training', 'show_progress', 'train', 'report_training', 'find_history', 'print_history',
-           'print_recommendations', 'split_ids', 'check_recommend', 'recommend', 'export', 'demo']
+           'print_recommendations', 'split_ids', 'check_recommend', 'recommend', 'export', 'aligned', 'diagnosis_rows',
+           'print_block', 'print_diagnoses', 'print_verdict', 'png', 'drawable', 'draw_figures', 'neighbour_files',
+           'say', 'open_tables', 'diagnose', 'demo']
 
 # %% ../nbs/13_cli.ipynb #f9deb0f0
+import io
 import json
 import shlex
 import shutil
 import sys
+import textwrap
 import traceback
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -51,13 +57,14 @@ Debug = Annotated[bool, typer.Option(
     "adrec data ml-100k                                          what is in a data set",
     "adrec evaluate popularity --data ml-100k                    the bar to clear",
     "adrec train --data ml-100k --model adrec --out runs/adrec   the full recipe",
-    "adrec recommend runs/adrec --user 196                       what next?"))
+    "adrec recommend runs/adrec --user 196                       what next?",
+    "adrec diagnose runs/adrec                                   have its vectors collapsed?"))
 def _adrec(
     context:typer.Context,
     version:Version=False,
     debug:Debug=False,
 ):
-    """Sequential recommendation with diffusion: train, judge, recommend, export.
+    """Sequential recommendation with diffusion: train, judge, recommend, export, diagnose.
 
     Results go to stdout; progress, notes and errors to stderr. Bad input gives one line
     and exit code 2."""
@@ -355,9 +362,11 @@ def evaluate(
     print_metrics({split: result.metrics})
 
 # %% ../nbs/13_cli.ipynb #1f91a704
-SETTINGS = ("learning_rate", "patience", "max_length", "pcgrad", "warm_up_decay", "any_metric")
+SETTINGS = ("learning_rate", "patience", "max_length", "prefixes", "pcgrad", "warm_up_decay",
+            "any_metric")
 DIFFUSION = ("steps", "schedule", "noise_scale", "level")  # only a diffusion model has these
-OPTIONS = ("dim", *DIFFUSION, "attention_sink", "padding_class")
+GUIDED = ("guidance", "condition_dropout")                 # only DreamRec
+OPTIONS = ("dim", *DIFFUSION, *GUIDED, "attention_sink", "padding_class")
 
 def pick(
     given:dict,  # the options that were given, by name
@@ -504,6 +513,16 @@ Level = Annotated[str|None, typer.Option(
     metavar="NAME",
     help="ADRec: a time step per token, or one per sequence.  [default: token]")]
 
+# %% ../nbs/13_cli.ipynb #a8876315
+Guidance = Annotated[float|None, typer.Option(
+    metavar="R",
+    help="DreamRec: w, how far the history pulls away from a guess without it, such as 2; "
+         "needs --condition-dropout.  [default: 0.0]")]
+ConditionDropout = Annotated[float|None, typer.Option(
+    metavar="R",
+    help="DreamRec: p, the share of training examples whose history is hidden; its paper "
+         "takes 0.1.  [default: 0.0]")]
+
 # %% ../nbs/13_cli.ipynb #cf8791ae
 MaxLength = Annotated[int|None, typer.Option(
     min=1, metavar="L",
@@ -514,6 +533,9 @@ LearningRate = Annotated[float|None, typer.Option(
 Patience = Annotated[int|None, typer.Option(
     min=1, metavar="N",
     help="Stop after N validations without improvement.  [default: 4]")]
+Prefixes = Annotated[bool, typer.Option(
+    "--prefixes",
+    help="Every prefix of a history is an example of its own; DiffuRec always does so.")]
 PCGrad = Annotated[bool, typer.Option(
     "--pcgrad",
     help="Project conflicting gradients of the two losses (Yu et al. 2020).")]
@@ -547,6 +569,8 @@ AnyMetric = Annotated[bool, typer.Option(
     "adrec train --data ml-100k --model sasrec --out runs/sasrec --seed 1",
     "adrec train --data ml-100k --model adrec --out runs/again --seed 1 --pretrained runs/adrec",
     "adrec train --data clicks.csv --out runs/quick --epochs 20 --dim 64",
+    "adrec train --data ml-100k --model dreamrec --out runs/led --condition-dropout 0.1 "
+    "--guidance 2",
     "adrec train --resume --out runs/adrec"))
 def train(
     context:typer.Context, out:Out,
@@ -558,9 +582,10 @@ def train(
     pretrained:Pretrained=None, resume:Resume=False,
     dim:Dim=None, steps:Steps=None, schedule:Schedule=None,
     noise_scale:NoiseScale=None, level:Level=None,
+    guidance:Guidance=None, condition_dropout:ConditionDropout=None,
     max_length:MaxLength=None, learning_rate:LearningRate=None, patience:Patience=None,
-    pcgrad:PCGrad=False, attention_sink:AttentionSink=False, padding_class:PaddingClass=False,
-    warm_up_decay:WarmUpDecay=False, any_metric:AnyMetric=False,
+    prefixes:Prefixes=False, pcgrad:PCGrad=False, attention_sink:AttentionSink=False,
+    padding_class:PaddingClass=False, warm_up_decay:WarmUpDecay=False, any_metric:AnyMetric=False,
     progress:Progress=None,
 ):
     """Train a model into a run folder.
@@ -714,6 +739,239 @@ def export(
     files = found.export_items(out)
     print(f"{len(found.items):,} items, {found.model.item_embeddings().shape[1]} dimensions")
     for file in files: print(f"wrote {file}")
+
+# %% ../nbs/13_cli.ipynb #f94d5bea
+QUESTIONS = {
+    "same direction?": {"mean_cosine": 3, "uniformity": 3},
+    "few dimensions?": {"participation_ratio": 1, "iso_score": 3, "effective_rank": 1, "rankme": 1,
+                        "stable_rank": 1, "information_abundance": 1, "spectrum_decay": 2},
+    "only noise?": {"noise_distance": 3, "top_eigenvalue": 2, "outlier_count": 0,
+                    "noise_share": 3},
+    "do neighbours mean anything?": {"neighbour_lift": 2, "hubness": 2},
+}
+
+SPELT = {"iso_score": "IsoScore", "rankme": "RankMe"}  # all others are plain words
+
+def aligned(
+    number,        # a diagnostic, or None if it was not measured
+    decimals:int,  # how many are shown
+)->str:            # decimal points of equal columns stand below each other
+    "A number as text; NaN stays visible."
+    text = "-" if number is None else f"{number:.{decimals}f}"
+    if text.strip("-0.") == "" and number is not None: text = text.lstrip("-")
+    known = number is not None and number == number
+    return text + " " * (4 - (decimals + (decimals > 0)) * known)
+
+def diagnosis_rows(
+    found,  # list of `Diagnosis`
+)->list:    # texts: what it is, then value and noise of each table; a question has empty cells
+    "All diagnostics of some tables, in the order of the four questions."
+    rows = []
+    for question, names in QUESTIONS.items():
+        rows.append([question, *[""] * (2 * len(found))])
+        for name, decimals in names.items():
+            pairs = [d.values.get(name, (None, None)) for d in found]
+            rows.append(["  " + SPELT.get(name, name.replace("_", " ")),
+                         *(aligned(x, decimals) for pair in pairs for x in pair)])
+    return rows
+
+# %% ../nbs/13_cli.ipynb #886aef7d
+def print_block(
+    found,  # a few `Diagnosis`, as many as fit side by side
+):
+    "Print one table with a pair of columns for each diagnosis."
+    rows = diagnosis_rows(found)
+    rows.insert(0, ["", *["value  ", "noise  "] * len(found)])
+    first = max(len(row[0]) for row in rows[1:] if any(row[1:]))
+    names = [(d.name, f"{d.n:,} x {d.d:,}") for d in found]
+    widths = [max(16, *map(len, name)) for name in names]
+    for line in zip(*names):
+        print(" " * first + "".join("   " + name.rjust(w) for name, w in zip(line, widths)))
+    for name, *cells in rows:
+        pairs = zip(cells[::2], cells[1::2], widths)
+        print((name.ljust(first) + "".join(f"   {value:>{width - 8}}{noise:>8}"
+                                           for value, noise, width in pairs)).rstrip())
+
+# %% ../nbs/13_cli.ipynb #b0386cd2
+def print_diagnoses(
+    found,      # list of `Diagnosis`
+    width:int,  # of the terminal
+):
+    "Print the numbers side by side, then the verdict on each table."
+    pair = 3 + max(16, *(max(len(d.name), len(f"{d.n:,} x {d.d:,}")) for d in found))
+    fit = max(1, (width - 23) // pair)
+    size = -(-len(found) // -(-len(found) // fit))
+    for start in range(0, len(found), size):
+        print_block(found[start:start + size])
+        print()
+    print("noise: what random numbers of the same shape would give")
+    if any("neighbour_lift" in d.values for d in found):
+        print("       (for neighbour lift: shuffled labels)")
+    for diagnosis in found: print_verdict(diagnosis, min(width, 100))
+
+def print_verdict(
+    diagnosis,  # a `Diagnosis`
+    width:int,  # of the text
+):
+    "Print the verdict in words, the sentences that it rests on, and what to beware of."
+    print(f"\n{diagnosis.name}: {', '.join(diagnosis.verdict).replace('_', ' ')}")
+    lines = [*diagnosis.reasons, *(f"Warning: {text}." for text in diagnosis.warnings)]
+    for line in lines:
+        print(textwrap.fill(line, width, initial_indent="  ", subsequent_indent="    "))
+
+# %% ../nbs/13_cli.ipynb #ae02b8be
+def png(
+    draw,      # a function of `adrec.plots`
+    *args, **options,
+)->bytes:
+    "A figure as the content of a PNG file."
+    import matplotlib.pyplot as plt
+    import numpy as np
+    buffer = io.BytesIO()
+    figure = np.ravel(draw(*args, **options))[0].figure
+    figure.savefig(buffer, format="png", dpi=130, bbox_inches="tight")
+    plt.close(figure)
+    return buffer.getvalue()
+
+def drawable(
+    tables:dict,  # name -> `Table`
+    note,         # called with a sentence about what is left out
+)->tuple:         # name -> vectors; the same without rows of zeros; the same with N > d + 1
+    "What can be drawn of the tables."
+    clouds = {name: t.vectors for name, t in tables.items() if (t.vectors != t.vectors[0]).any()}
+    for name in tables.keys() - clouds.keys():
+        note(f"{name} is left out of the figures: all its items are the same point")
+    angles = {name: v[v.any(axis=1)] for name, v in clouds.items()}
+    for name in clouds:
+        if gone := len(clouds[name]) - len(angles[name]):
+            note(f"{name}: {gone} rows of zeros are left out of cosines and neighbours")
+    deep = {name: v for name, v in clouds.items() if len(v) > v.shape[1] + 1}
+    if deep.keys() != clouds.keys():
+        note(f"{', '.join(clouds.keys() - deep.keys())} left out of eigenvalues.png: "
+             "it needs more items than dimensions")
+    return clouds, angles, deep
+
+# %% ../nbs/13_cli.ipynb #3462cff7
+def draw_figures(
+    tables:dict,  # name -> `Table`
+    found:list,   # their diagnoses
+    seed:int,     # of samples
+    note,         # called with a sentence about what is left out
+):                # pairs: name of a file, its content
+    "Every figure that these tables allow."
+    from adrec import plots
+    clouds, angles, deep = drawable(tables, note)
+    if not clouds: return
+    yield "spectrum.png", png(plots.plot_spectrum, clouds)
+    if deep: yield "eigenvalues.png", png(plots.plot_spectrum_histogram, deep)
+    yield "cosines.png", png(plots.plot_cosines, angles, seed=seed)
+    labels = [tables[name].labels for name in clouds]
+    shared = labels[0] if all(some == labels[0] for some in labels) else None
+    yield "pca.png", png(plots.plot_pca, clouds, shared, seed=seed)
+    mapped = {d.name: d for d in found if d.values.get("neighbour_lift", (float("nan"),))[0] >= 0}
+    if mapped: yield "collapse-map.png", png(plots.plot_collapse_map, mapped)
+    else: note("no collapse map: it needs labels, see --labels")
+
+# %% ../nbs/13_cli.ipynb #110b143a
+def neighbour_files(
+    tables:dict,  # name -> `Table`
+    seed:int,     # of the random neighbours
+):                # pairs: name of a file, its content
+    "The nearest items of a few, one CSV for all tables that have the same items."
+    import numpy as np
+    from adrec import plots
+    groups = {}
+    for name, table in tables.items():
+        if table.ids and (table.vectors != table.vectors[0]).any():
+            groups.setdefault(tuple(table.ids), {})[name] = table
+    for same in groups.values():
+        first = next(iter(same.values()))
+        keep = np.logical_and.reduce([t.vectors.any(axis=1) for t in same.values()])
+        titles = np.array(first.titles or first.ids, dtype=object)[keep]
+        counts = None if first.popularity is None else first.popularity[keep]
+        order = -np.arange(len(titles)) if counts is None else counts
+        if len(titles) < 4: continue
+        table = plots.neighbour_table(
+            {name: t.vectors[keep] for name, t in same.items()}, titles,
+            plots.anchor_items(order, min(10, len(titles))), popularity=counts, seed=seed)
+        table.columns = [" ".join(column) for column in table.columns]
+        ending = "" if len(groups) == 1 else f"-{first.name.replace('/', '-')}"
+        yield f"neighbours{ending}.csv", table.to_csv()
+
+# %% ../nbs/13_cli.ipynb #7911641f
+LabelFile = Annotated[str|None, typer.Option(
+    "--labels", metavar="FILE",
+    help="One label per item: .csv, .tsv or .parquet with an id column, or .txt with a line per "
+         "row. Several labels of an item are joined by |. Runs bring their genres.")]
+Key = Annotated[str|None, typer.Option(
+    metavar="NAME",
+    help="Which array of an .npz, .safetensors or PyTorch file; without it, the "
+         "candidates are listed if there are several.")]
+PlotFolder = Annotated[str|None, typer.Option(
+    "--plot", metavar="DIR",
+    help="Write figures and a table of neighbours into this folder.")]
+SampleSeed = Annotated[int, typer.Option(
+    "--seed", min=0, max=2**32 - 1, metavar="N",
+    help="Of all samples.")]
+
+def say(
+    sentence:str,  # anything that is not the answer
+):
+    "A note on stderr."
+    print(f"adrec: {sentence}", file=sys.stderr)
+
+# %% ../nbs/13_cli.ipynb #fbe0825f
+def open_tables(
+    sources:list,     # run folders and files
+    key:str|None,     # see `read_tables`
+    labels:str|None,  # a file
+)->dict:              # name -> `Table`
+    "Read tables and labels, and pass on what was noted."
+    from adrec.collapse import read_labels, read_tables
+    tables = read_tables(sources, key)
+    for name, table in tables.items():
+        for note in table.notes: say(note)
+        if labels is None: continue
+        found, notes = read_labels(labels, table.ids, len(table.vectors))
+        for note in notes: say(note)
+        tables[name] = replace(table, labels=found)
+    return tables
+
+# %% ../nbs/13_cli.ipynb #9b22d16a
+@app.command(epilog=examples(
+    "adrec diagnose runs/adrec runs/sasrec",
+    "adrec diagnose runs/adrec --plot figures",
+    "adrec diagnose items.parquet --labels genres.csv --json",
+    "adrec diagnose checkpoint.pt --key state_dict.item_embedding.weight",
+    "adrec diagnose glove.txt.gz"))
+def diagnose(
+    sources:Annotated[list[str], typer.Argument(
+        metavar="RUN|FILE...",
+        help="Run folders, or files with item vectors: .npy, .npz, .csv, .tsv, .parquet, "
+             ".safetensors, .pt, .pth, .ckpt, .bin (PyTorch), .txt, .vec or .w2v (word2vec text); "
+             "also with .gz behind it.")],
+    labels:LabelFile=None, key:Key=None, as_json:AsJson=False, plot:PlotFolder=None,
+    seed:SampleSeed=0,
+):
+    """Say whether item vectors have collapsed, and how.
+
+    Asks four questions: same direction? (cone) few dimensions? (low rank) only noise? (noise)
+    do neighbours mean anything? (structured) More than one answer may be true. Beside every
+    number stands what random numbers of the same shape would give. Neighbours can be judged only
+    with labels; a run brings genres if its data have them. No file is trusted: pickles with more
+    than tensors are refused."""
+    from adrec.training import write_atomically
+    tables = open_tables(sources, key, labels)
+    if plot: Path(plot).mkdir(parents=True, exist_ok=True)
+    found = [table.diagnose(seed) for table in tables.values()]
+    if as_json: print_json([diagnosis.as_dict() for diagnosis in found])
+    else: print_diagnoses(found, shutil.get_terminal_size().columns)
+    if not plot: return
+    if not as_json: print()
+    drawn = [*draw_figures(tables, found, seed, say), *neighbour_files(tables, seed)]
+    for name, content in drawn:
+        print(f"wrote {write_atomically(Path(plot) / name, content)}",
+              file=sys.stderr if as_json else sys.stdout)
 
 # %% ../nbs/13_cli.ipynb #45aa4598
 @app.command(epilog=examples(

@@ -77,10 +77,12 @@ def test_help_comes_without_heavy_imports(tmp_path):
     ("data", ["--json", "--min-rating", "--k-core", "--user-column"]),
     ("train", ["--data", "--model", "--out", "--seed", "--epochs", "--device", "--precision",
                "--pretrained", "--resume", "--noise-scale", "--attention-sink", "--padding-class",
-               "--warm-up-decay", "--any-metric", "--pcgrad"]),
+               "--warm-up-decay", "--any-metric", "--pcgrad", "--guidance", "--condition-dropout",
+               "--prefixes"]),
     ("evaluate", ["--split", "--ties", "--filter-seen", "--json"]),
     ("recommend", ["--user", "--history", "-k", "--json"]),
     ("export", ["-o"]),
+    ("diagnose", ["--labels", "--key", "--json", "--plot", "--seed", ".safetensors", "word2vec"]),
     ("demo", ["--out", "--epochs", "first free of runs/demo"]),
 ])
 def test_every_command_explains_itself(adrec, command, options):
@@ -99,7 +101,7 @@ def test_version(adrec, root):
 def test_alone_it_prints_its_help(adrec):
     done = adrec("")
     assert done.code == 0 and done.out == adrec("--help").out
-    for name in ("data", "train", "evaluate", "recommend", "export", "demo"):
+    for name in ("data", "train", "evaluate", "recommend", "export", "diagnose", "demo"):
         assert name in done.out
 
 
@@ -215,6 +217,17 @@ def test_options_reach_the_configuration(adrec):
     expected = dict(max_length=9, patience=2, learning_rate=0.01, pcgrad=True, warm_up_decay=True,
                     any_metric=True)
     assert expected.items() <= config["settings"].items()
+
+
+def test_guidance_and_prefixes_reach_the_run(adrec):
+    from adrec.training import load_run
+    guided = "--model dreamrec --steps 4 --guidance 2 --condition-dropout 0.1 --prefixes"
+    assert adrec(f"train {SMALL} --out a --epochs 1 {guided}").code == 0
+    model, config = load_run("a").model, json.loads(Path("a/config.json").read_text())
+    assert (model.guidance, model.condition_dropout) == (2, 0.1)
+    assert config["settings"]["prefixes"] is True
+    assert adrec("train --resume --out a --guidance 2 --prefixes").code == 0
+    assert "begun with guidance 2.0" in adrec("train --resume --out a --guidance 4").err
 
 
 def test_the_noise_scale_reaches_the_model(adrec):
@@ -372,6 +385,193 @@ def test_export_writes_the_vectors_with_their_ids(adrec, made):
     assert written == {"items.npy", "items.items.csv", "items.csv", "items.parquet"}
 
 
+# ---- diagnose
+
+DIAGNOSTICS = {"mean_cosine", "uniformity", "hubness", "effective_rank", "participation_ratio",
+               "stable_rank", "information_abundance", "spectrum_decay", "outlier_count",
+               "noise_share", "noise_distance", "top_eigenvalue", "iso_score", "rankme"}
+FIGURES = {"spectrum.png", "eigenvalues.png", "cosines.png", "pca.png"}
+
+
+def save_tables(n=300, d=32):
+    "Three tables with known answers, and labels for the last."
+    rng = np.random.default_rng(0)
+    np.save("gauss.npy", rng.normal(size=(n, d)))
+    np.save("eight.npy", rng.normal(size=(n, 4)) @ rng.normal(size=(4, d)))
+    group = np.arange(n) % 5
+    vectors = rng.normal(size=(5, d))[group] + rng.normal(size=(n, d))
+    ids = [f"w{i}" for i in range(n)]
+    pd.DataFrame(vectors).add_prefix("x").assign(id=ids).to_csv("groups.csv", index=False)
+    pd.DataFrame({"id": ids, "group": group})[::-1].to_csv("labels.csv", index=False)
+
+
+def strict(text):
+    "Parse JSON that has no NaN in it, which many programs cannot read."
+    def never(word): raise AssertionError(f"{word} is not JSON")
+    return json.loads(text, parse_constant=never)
+
+
+def test_diagnose_knows_noise_low_rank_and_structure(adrec):
+    save_tables()
+    done = adrec("diagnose gauss.npy eight.npy groups.csv --labels labels.csv --json")
+    assert done.code == 0 and "ids are in column 'id'" in done.err
+    noise, low, groups = strict(done.out)
+    assert [t["name"] for t in (noise, low, groups)] == ["gauss", "eight", "groups"]
+    assert "noise" in noise["verdict"] and "low_rank" in low["verdict"]
+    assert groups["verdict"] == ["structured"] and groups["neighbour_lift"]["value"] > 2
+    for table in (noise, low, groups):
+        assert (table["n"], table["d"]) == (300, 32)
+        assert DIAGNOSTICS | {"neighbour_lift"} == {k for k, v in table.items() if isinstance(v, dict)}
+        assert all(set(table[name]) == {"value", "null"} for name in DIAGNOSTICS)
+
+
+def test_diagnose_shows_values_beside_their_nulls_and_then_the_verdicts(adrec, monkeypatch):
+    save_tables()
+    monkeypatch.setenv("COLUMNS", "120")
+    done = adrec("diagnose gauss.npy eight.npy groups.csv --labels labels.csv")
+    lines = done.out.splitlines()
+    assert done.code == 0 and lines[0].split() == ["gauss", "eight", "groups"]
+    assert lines[1].split() == ["300", "x", "32"] * 3 and lines[2].split() == ["value", "noise"] * 3
+    from adrec.collapse import read_tables
+    value, null = next(iter(read_tables("gauss.npy").values())).diagnose().values["participation_ratio"]
+    row = next(line for line in lines if "participation ratio" in line).split()[2:]
+    assert len(row) == 6 and row[:2] == [f"{value:.1f}", f"{null:.1f}"] == [row[0], row[3]]
+    verdicts = [line for line in lines if re.match(r"(gauss|eight|groups): ", line)]
+    assert verdicts[0] == "gauss: noise" and "low rank" in verdicts[1]
+    for part in ("Same direction? No", "Few dimensions? Yes", "Only noise?", "they share labels"):
+        assert part in done.out
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+@pytest.mark.parametrize("count", [1, 3, 6])
+def test_any_number_of_tables_fits_any_terminal(adrec, monkeypatch, width, count):
+    monkeypatch.setenv("COLUMNS", str(width))
+    rng = np.random.default_rng(0)
+    for i in range(count): np.save(f"table-{i}.npy", rng.normal(size=(60, 8)))
+    done = adrec("diagnose " + " ".join(f"table-{i}.npy" for i in range(count)))
+    lines = done.out.splitlines()
+    assert done.code == 0 and max(map(len, lines)) <= width
+    assert sum(line.startswith("  participation ratio") for line in lines) == (2 if (count, width) in
+                                                                              ((6, 80), (6, 120)) else 1)
+    assert all(f"table-{i}" in done.out for i in range(count))
+
+
+def test_every_diagnostic_has_its_place_under_a_question():
+    from adrec.collapse import diagnose
+    rng = np.random.default_rng(0)
+    measured = set(diagnose(rng.normal(size=(60, 8)), labels=np.arange(60) % 3).values)
+    placed = [name for names in cli.QUESTIONS.values() for name in names]
+    assert set(placed) == measured and len(placed) == len(measured)
+
+
+def test_diagnose_a_run_with_its_genres_and_popularity(adrec, made):
+    found, = strict(adrec(f"diagnose {made/'sasrec'} --json").out)
+    assert found["name"] == "sasrec" and "neighbour_lift" in found and found["n"] == 60
+    from adrec.collapse import read_tables
+    from adrec.data import load_data
+    table, = read_tables(made/"sasrec").values()
+    data = load_data("synthetic")
+    assert table.titles == data.titles(range(1, 61)) and table.ids == data.item_info.item_id.tolist()
+    assert table.popularity.sum() == data.n_interactions - 2 * data.n_users, "training part only"
+
+
+def test_diagnose_a_run_whose_data_are_gone(adrec):
+    log().to_csv("log.csv", index=False)
+    adrec("train --data log.csv --dim 16 --model sasrec --epochs 1 --no-progress --out run")
+    Path("log.csv").unlink()
+    done = adrec("diagnose run --json")
+    assert done.code == 0 and strict(done.out)[0]["n"] == 25
+    assert re.fullmatch(r"adrec: run: popularity is unknown[^\n]+log.csv[^\n]+\n", done.err)
+
+
+def test_an_export_is_diagnosed_like_its_run(adrec, made):
+    for name in ("items.csv", "items.parquet", "items.npy"): adrec(f"export {made/'adrec'} -o {name}")
+    run, *files = strict(adrec(f"diagnose {made/'adrec'} items.csv items.parquet items.npy --json").out)
+    for found in files:
+        assert found["participation_ratio"]["value"] == pytest.approx(run["participation_ratio"]["value"])
+        assert found["neighbour_lift"]["value"] == pytest.approx(run["neighbour_lift"]["value"])
+
+
+def test_plot_writes_figures_and_names_them(adrec, made):
+    from PIL import Image
+    done = adrec(f"diagnose {made/'adrec'} {made/'sasrec'} --plot deep/er")
+    named = re.findall("^wrote (.*)$", done.out, re.M)
+    there = {path.name for path in Path("deep/er").iterdir()}
+    assert done.code == 0 and set(named) == {str(Path("deep/er", name)) for name in there}
+    assert there == FIGURES | {"collapse-map.png", "neighbours.csv"}
+    for path in Path("deep/er").glob("*.png"):
+        with Image.open(path) as image:
+            assert min(image.size) > 300 and len(image.convert("L").getcolors()) > 20, path
+    table = pd.read_csv("deep/er/neighbours.csv")
+    assert {"anchor", "place", "adrec neighbour", "sasrec cosine"} <= set(table.columns) and len(table) == 30
+    again = adrec(f"diagnose {made/'adrec'} --plot deep/er --json")
+    assert again.code == 0 and len(strict(again.out)) == 1 and "wrote deep/er/spectrum.png" in again.err
+
+
+def test_plot_handles_tables_of_all_kinds(adrec):
+    rng = np.random.default_rng(0)
+    np.save("wide.npy", rng.normal(size=(10, 30)))
+    np.save("padded.npy", np.vstack([np.zeros((1, 8)), rng.normal(size=(60, 8))]))
+    np.save("point.npy", np.ones((20, 8)))
+    done = adrec("diagnose wide.npy padded.npy point.npy --plot figures")
+    assert done.code == 0 and {path.name for path in Path("figures").iterdir()} == FIGURES
+    for part in ("point is left out of the figures", "padded: 1 rows of zeros", "wide left out of eigenvalues",
+                 "no collapse map"): assert part in done.err
+    assert "nan" in done.out and "0/0" in done.out and "rows of zeros: 1 of 61 (first: row 0)" in done.out.replace("\n    ", " ")
+    assert adrec("diagnose point.npy --plot none").code == 0 and not list(Path("none").iterdir())
+
+
+def test_undefined_numbers_are_null_in_json_with_a_reason(adrec):
+    np.save("point.npy", np.ones((20, 8)))
+    Path("alike.txt").write_text("same\n" * 20)
+    found, = strict(adrec("diagnose point.npy --labels alike.txt --json").out)
+    assert found["participation_ratio"]["value"] is None and found["neighbour_lift"]["value"] is None
+    assert found["verdict"] == ["cone", "low_rank"] and "all items are one point" in " ".join(found["warnings"])
+
+
+def test_names_of_equal_files_are_told_apart(adrec):
+    for folder in "ab":
+        Path(folder).mkdir(); np.save(f"{folder}/x.npy", np.random.default_rng(0).normal(size=(30, 4)))
+    assert [t["name"] for t in adrec("diagnose a/x.npy b/x.npy --json").json()] == ["a/x.npy", "b/x.npy"]
+
+
+def test_the_seed_of_the_samples(adrec):
+    np.save("big.npy", np.random.default_rng(0).normal(size=(2500, 8)))
+    a, b, c = (adrec(f"diagnose big.npy --json --seed {seed}").json()[0]["hubness"]["value"] for seed in (0, 0, 1))
+    assert a == b != c
+
+
+def test_stdout_has_the_answer_and_nothing_else(tmp_path):
+    with contextlib.chdir(tmp_path): save_tables()
+    done = process("diagnose groups.csv --json --plot figures", tmp_path)
+    assert done.code == 0 and len(strict(done.out)) == 1
+    assert all(line.startswith("adrec: ") or line.startswith("wrote ") for line in done.err.splitlines()), done.err
+
+
+def test_diagnose_bad_input(adrec):
+    import torch
+    save_tables()
+    torch.save({"a.weight": torch.ones(3, 3), "item_emb": torch.ones(9, 3)}, "model.pt")
+    torch.save({"module": torch.nn.Linear(2, 2)}, "whole.pt")
+    np.save("holes.npy", np.where(np.arange(12).reshape(4, 3) == 7, np.nan, 1.0))
+    np.save("one.npy", np.ones((1, 3)))
+    Path("short.txt").write_text("a\n" * 7)
+    Path("words.vec").write_text("a 1 2\nb 1\n")
+    Path("figures").write_text("a file")
+    before = {path.name for path in Path().iterdir()}
+    for line, *words in [
+        ("model.pt", "model.pt holds 2 tables", "--key: item_emb (9 x 3), a.weight (3 x 3)"),
+        ("model.pt --key item_em", "Did you mean 'item_emb'"), ("gauss.npy --key a", "--key a"),
+        ("whole.pt", "whole.pt is refused", "torch.nn.modules.linear.Linear"),
+        ("holes.npy", "holes.npy", "1 of 4 rows (rows 2)"), ("one.npy", "at least 2 items"),
+        ("words.vec", "words.vec, line 2"), ("gauss.npy gauss.npy", "named twice"),
+        ("gauss.npy --labels short.txt", "7 labels for 300 items"),
+        ("gauss.npy --labels nosuch.csv", "nosuch.csv"), ("gauss.npy nosuch.npy", "nosuch.npy"),
+        ("gauss.npy --plot figures", "figures"), ("gauss.npy --seed -1", "--seed"),
+    ]: complains(adrec(f"diagnose {line}"), *words)
+    assert {path.name for path in Path().iterdir()} == before, "bad input left something behind"
+
+
 # ---- demo
 
 def test_demo_takes_a_free_folder_and_names_every_file(adrec, monkeypatch):
@@ -412,6 +612,15 @@ def complains(done:Done, *words):
     ("train --data synthetic --noise-scale -0.1 --out new", ["noise scale", "-0.1"]),
     ("train --data synthetic --noise-scale nan --out new", ["noise scale", "nan"]),
     ("train --data synthetic --model sasrec --steps 8 --out new", ["--steps", "sasrec"]),
+    ("train --data synthetic --guidance 2 --out new", ["--guidance", "adrec"]),
+    ("train --data synthetic --model diffurec --condition-dropout 0.1 --out new",
+     ["--condition-dropout", "diffurec"]),
+    ("train --data synthetic --model dreamrec --guidance 2 --out new",
+     ["guidance", "condition_dropout"]),
+    ("train --data synthetic --model dreamrec --condition-dropout nan --out new", ["nan"]),
+    ("train --data synthetic --model dreamrec --condition-dropout 1 --out new", ["below 1"]),
+    ("diagnose nosuch", ["nosuch"]),
+    ("diagnose", ["RUN|FILE", "adrec diagnose --help"]),
     ("train --data synthetic --schedule linear --steps 8 --out new", ["beta"]),
     ("train --data synthetic --precision half --out new", ["'half'", "bf16"]),
     ("train --data synthetic --device abacus --out new", ["'abacus'", "cpu"]),

@@ -1,0 +1,413 @@
+"Anyone's item tables: every format there and back, what is refused and why, and labels."
+import gzip, os, pickle
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from adrec.collapse import Table, as_table, diagnose, read_labels, read_tables
+from adrec.data import InputError
+
+VECTORS = np.random.default_rng(0).normal(size=(30, 6)).astype(np.float32)
+IDS = [f"i{n}" for n in range(30)]
+FRAME = pd.DataFrame(VECTORS).add_prefix("dim").set_axis(IDS).rename_axis("item_id")
+WORDS = "\n".join(f"{i} {' '.join(map(str, row))}" for i, row in zip(IDS, VECTORS))
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch): monkeypatch.chdir(tmp_path)
+
+
+def one(path, key=None) -> Table:
+    found, = read_tables(path, key).values()
+    return found
+
+
+def write(name, content): Path(name).write_bytes(content.encode() if isinstance(content, str) else content); return name
+
+
+WRITERS = {
+    "t.npy": lambda p: np.save(p, VECTORS),
+    "t.npz": lambda p: np.savez(p, vectors=VECTORS, n=np.arange(3), names=np.array(IDS)),
+    "t.csv": FRAME.to_csv,
+    "t.tsv": lambda p: FRAME.to_csv(p, sep="\t"),
+    "t.parquet": FRAME.to_parquet,
+    "t.safetensors": lambda p: save_file({"items": torch.from_numpy(VECTORS), "bias": torch.zeros(6)}, p),
+    "t.pt": lambda p: torch.save({"items": torch.from_numpy(VECTORS)}, p),
+    "t.pth": lambda p: torch.save(torch.from_numpy(VECTORS), p),
+    "t.ckpt": lambda p: torch.save({"epoch": 3, "state_dict": {"model": [{"items": torch.from_numpy(VECTORS)}]}}, p),
+    "t.bin": lambda p: torch.save(nn.Embedding.from_pretrained(torch.from_numpy(VECTORS)).state_dict(), p),
+    "t.txt": lambda p: write(p, WORDS),
+    "t.vec": lambda p: write(p, f"30 6\n{WORDS}\n"),
+    "t.w2v": lambda p: write(p, WORDS.replace("\n", " \r\n")),
+}
+
+
+@pytest.mark.parametrize("packed", ["", ".gz"])
+@pytest.mark.parametrize("name", WRITERS)
+def test_every_format_there_and_back(name, packed):
+    WRITERS[name](name)
+    if packed:
+        Path(name + packed).write_bytes(gzip.compress(Path(name).read_bytes()))
+        Path(name).unlink()
+    table = one(name + packed)
+    np.testing.assert_allclose(table.vectors, VECTORS, rtol=1e-6)
+    assert table.name == "t" and table.vectors.dtype == np.float64
+    knows = name[2:] in ("csv", "tsv", "parquet", "txt", "vec", "w2v")
+    assert table.ids == (IDS if knows else None)
+    assert as_table(table) is table.vectors and table.diagnose().verdict == diagnose(VECTORS).verdict
+
+
+@pytest.mark.parametrize("dtype, error", [(torch.bfloat16, 2e-2), (torch.float16, 2e-3), (torch.float64, 1e-7)])
+def test_all_precisions(dtype, error):
+    tensor = torch.from_numpy(VECTORS).to(dtype)
+    torch.save({"items": tensor}, "t.pt"); save_file({"items": tensor}, "t.safetensors")
+    for name in ("t.pt", "t.safetensors"): np.testing.assert_allclose(one(name).vectors, VECTORS, atol=error)
+    if dtype == torch.float16:
+        np.save("t.npy", VECTORS.astype(np.float16))
+        np.testing.assert_allclose(one("t.npy").vectors, VECTORS, atol=error)
+
+
+# ---- columns
+
+@pytest.mark.parametrize("ids", ["item_id", "id", "Item", "ASIN", "token", "word", "movie_id", "item_id:token", "", "whatever"])
+def test_id_columns_are_recognised(ids):
+    FRAME.rename_axis(ids).to_csv("t.csv")
+    assert one("t.csv").ids == IDS and one("t.csv").vectors.shape == (30, 6)
+
+
+@pytest.mark.parametrize("ids", ["item_id", "id", "movie_id", ""])
+def test_numeric_ids_are_recognised_by_name_and_kept_as_they_are_written(ids):
+    numbers = [f"{n:03}" for n in range(30)]
+    FRAME.set_axis(numbers).rename_axis(ids).to_csv("t.csv")
+    assert one("t.csv").ids == numbers and one("t.csv").vectors.shape == (30, 6)
+    assert (ids or "Unnamed: 0") in one("t.csv").notes[0]
+
+
+def test_an_id_column_need_not_be_the_first_and_null_is_a_word():
+    FRAME.reset_index()[[*FRAME.columns, "item_id"]].replace({"item_id": {"i3": "null", "i4": "NA"}}).to_csv("t.csv", index=False)
+    assert one("t.csv").ids[3:5] == ["null", "NA"]
+
+
+def test_words_are_no_dimensions_and_titles_and_genres_are_kept():
+    words = FRAME.reset_index().assign(title="A, \"quoted\" film", genres=["Drama", None] * 15, new=True)
+    for name, save in (("t.csv", words.to_csv), ("t.parquet", words.to_parquet)):
+        save(name, index=False)
+        table = one(name)
+        np.testing.assert_allclose(table.vectors, VECTORS, rtol=1e-6)
+        assert table.titles[0] == "A, \"quoted\" film" and table.labels[:2] == ["Drama", ""] and table.ids == IDS
+
+
+def test_a_number_that_may_be_no_dimension_is_counted_and_noted():
+    FRAME.assign(year=1990.5).to_csv("t.csv")
+    assert one("t.csv").vectors.shape == (30, 7) and "year counted as a dimension" in one("t.csv").notes[0]
+
+
+@pytest.mark.parametrize("header, index", [(False, False), (False, True), (True, False), (True, True)])
+def test_with_and_without_a_header(header, index):
+    FRAME.set_axis(range(6), axis=1).to_csv("t.csv", header=header, index=index)
+    assert one("t.csv").vectors.shape == (30, 6), "the first item was taken for a header, or the header for an item"
+    np.savetxt("m.csv", VECTORS, delimiter=",")
+    np.testing.assert_allclose(one("m.csv").vectors, VECTORS, rtol=1e-6)
+
+
+def test_semicolons_and_a_byte_order_mark():
+    FRAME.to_csv("t.csv", sep=";", encoding="utf-8-sig")
+    np.testing.assert_allclose(one("t.csv").vectors, VECTORS, rtol=1e-6)
+    assert one("t.csv").ids == IDS
+
+
+def test_parquet_with_a_vector_per_cell():
+    frame = pd.DataFrame({"asin": IDS, "embedding": list(VECTORS), "title": "x"})
+    frame.to_parquet("t.parquet")
+    np.testing.assert_allclose(one("t.parquet").vectors, VECTORS)
+    assert one("t.parquet").ids == IDS
+    frame.assign(embedding=[row[:5 + i % 2] for i, row in enumerate(VECTORS)]).to_parquet("t.parquet")
+    with pytest.raises(InputError, match="'embedding': vectors of 5 to 6 numbers"): read_tables("t.parquet")
+
+
+def test_ids_beside_an_npy():
+    np.save("t.npy", VECTORS)
+    pd.DataFrame({"item_id": range(100, 130), "title": "x", "genres": "y"}).to_csv("t.items.csv", index=False)
+    table = one("t.npy")
+    assert table.ids[0] == "100" and table.titles[0] == "x" and table.labels[0] == "y"
+    np.save("t.npy", VECTORS[1:])
+    assert one("t.npy").ids is None and "it has 30, t.npy has 29" in one("t.npy").notes[0]
+
+
+def test_equal_ids_are_noted():
+    FRAME.set_axis(["i0", *IDS[:-1]]).rename_axis("id").to_csv("t.csv")
+    assert "'i0' stands in more than one row" in one("t.csv").notes[1]
+
+
+# ---- candidates
+
+CHECKPOINT = {"state_dict": {"pos_embedding.weight": torch.ones(9, 4), "layer.weight": torch.ones(5, 4), "layer.bias": torch.ones(5),
+                             "item_embedding.weight": torch.from_numpy(VECTORS), "counts": torch.ones(3, 3, dtype=torch.int64)}}
+
+
+def save_npz(path): np.savez(path, **{name: t.numpy() for name, t in CHECKPOINT["state_dict"].items()})
+
+
+@pytest.mark.parametrize("name, save, way", [("t.pt", lambda p: torch.save(CHECKPOINT, p), "state_dict."),
+                                             ("t.safetensors", lambda p: save_file(CHECKPOINT["state_dict"], p), ""),
+                                             ("t.npz", save_npz, "")])
+def test_candidates_are_listed_the_likely_one_first_and_never_guessed(name, save, way):
+    save(name)
+    with pytest.raises(InputError) as e: read_tables(name)
+    said = str(e.value)
+    assert said.startswith(f"{name} holds 3 tables; choose one with --key: {way}item_embedding.weight (30 x 6), ")
+    assert "layer.weight (5 x 4)" in said and "bias" not in said and "counts" not in said
+    np.testing.assert_allclose(one(name, f"{way}item_embedding.weight").vectors, VECTORS)
+    assert one(name, f"{way}counts").vectors.shape == (3, 3), "whole numbers count if somebody asks for them"
+    with pytest.raises(InputError, match=r"no 'item_embeding'.*Did you mean.*item_embedding.weight.*Candidates are"):
+        read_tables(name, "item_embeding")
+    with pytest.raises(InputError, match=r"layer.bias \(5\) is no table of items x dimensions"): read_tables(name, f"{way}layer.bias")
+
+
+def test_long_lists_are_cut():
+    torch.save({f"w{n}": torch.ones(3, 3) for n in range(50)}, "t.pt")
+    with pytest.raises(InputError, match="holds 50 tables.* and 42 more"): read_tables("t.pt")
+
+
+def test_no_candidates():
+    torch.save({"bias": torch.ones(4)}, "t.pt")
+    with pytest.raises(InputError, match=r"t.pt holds no table.*bias \(4\)"): read_tables("t.pt")
+    torch.save({"epoch": 3}, "t.pt")
+    with pytest.raises(InputError, match="holds no table.*holds nothing"): read_tables("t.pt")
+
+
+def test_a_key_needs_something_to_choose_from():
+    np.save("a.npy", VECTORS)
+    with pytest.raises(InputError, match="--key items chooses among .* a.npy is none"): read_tables("a.npy", "items")
+    np.savez("b.npz", items=VECTORS, users=VECTORS)
+    assert list(read_tables(["a.npy", "b.npz"], "items")) == ["a", "b"]
+
+
+# ---- pickles
+
+class Payload:
+    def __reduce__(self): return os.system, ("touch bitten",)
+
+
+@pytest.mark.parametrize("name, save, culprit", [
+    ("t.pt", lambda p: torch.save({"items": torch.ones(3, 3), "x": Payload()}, p), "system"),
+    ("t.ckpt", lambda p: torch.save(Payload(), p, _use_new_zipfile_serialization=False), "system"),
+    ("t.bin", lambda p: write(p, pickle.dumps(Payload(), protocol=2)), "system"),
+    ("t.pth", lambda p: write(p, pickle.dumps(Payload())), "plain pickle"),
+    ("t.pt.gz", lambda p: (torch.save(Payload(), "x"), write(p, gzip.compress(Path("x").read_bytes()))), "system"),
+    ("m.pt", lambda p: torch.save(nn.Linear(3, 3), p), "torch.nn.modules.linear.Linear"),
+    ("a.pt", lambda p: torch.save({"items": VECTORS}, p), "numpy"),
+])
+def test_pickles_with_more_than_tensors_are_refused_and_do_not_run(name, save, culprit):
+    save(name)
+    with pytest.raises(InputError) as e: read_tables(name)
+    said = str(e.value)
+    assert not Path("bitten").exists(), "the program in the pickle ran"
+    assert "\n" not in said and said.startswith(f"{name} ") and culprit in said
+    assert "refused" in said and "any program" in said and "state_dict()" in said
+
+
+def test_the_payload_would_have_worked():
+    pickle.loads(pickle.dumps(Payload()))
+    assert Path("bitten").exists(), "this test proves nothing: the payload is harmless anyway"
+
+
+def test_object_arrays_and_pickle_files_are_refused():
+    np.save("t.npy", np.array([Payload()], dtype=object), allow_pickle=True)
+    np.savez("t.npz", a=np.array([Payload()], dtype=object))
+    write("t.pkl", pickle.dumps(Payload()))
+    for name in ("t.npy", "t.npz", "t.pkl"):
+        with pytest.raises(InputError, match=f"{name}.*(pickle|Object)"): read_tables(name)
+    assert not Path("bitten").exists()
+
+
+# ---- word2vec
+
+def test_tokens_may_hold_blanks_if_the_header_gives_the_width():
+    write("t.txt", "3 2\nNew York 1 2\n\u00a0 3 4\n. . . 5 6\n")
+    assert one("t.txt").ids == ["New York", "\u00a0", ". . ."] and one("t.txt").vectors.tolist() == [[1, 2], [3, 4], [5, 6]]
+
+
+def test_tokens_may_be_numbers_and_quotes():
+    write("t.txt", '2009 1 2\n" 3 4\n, 5 6\n')
+    assert one("t.txt").ids == ["2009", '"', ","]
+
+
+@pytest.mark.parametrize("text, said", [
+    ("the 1 2\nof 3\n", "line 2: a token and 2 numbers are wanted, but there are 2 fields"),
+    ("the 1 2\nNew York 3 4\n", "line 2: a token and 2 numbers are wanted, but there are 4"),
+    ("the 1 2\nof 3 x4\n", "line 2: 'x4' is no number"),
+    ("2 2\nthe 1 2\nof x 4\n", "line 3: 'x' is no number"),
+    ("2 2\nthe 1 2\n4\n", "line 3: a token and 2 numbers"),
+    ("the 1 2\n\nof 3 4\n", "line 2: a token and 2 numbers"),
+    ("9 2\nthe 1 2\nof 3 4\n", "line 1: announces 9 vectors, but 2 lines follow"),
+    ("the\nof\n", "line 1: a token and its numbers"),
+    ("", "line 1: a token and its numbers"),
+    ("0.5 1 2\n0.25 3 4\n", "begins with a number"),
+    (b"a 1 2\n\xff\xfe 3 4\n", "line 2: the token is not UTF-8"),
+    ("a 1 2\nb nan 4\n", "NaN or infinite values in 1 of 2 rows \\(rows 1\\)"),
+])
+def test_broken_word_vectors(text, said):
+    write("t.txt", text)
+    with pytest.raises(InputError, match=f"t.txt.*{said}"): read_tables("t.txt")
+
+
+# ---- bad tables
+
+def changed(column, row, value): return FRAME.astype(object).assign(**{column: [value if n == row else v for n, v in enumerate(FRAME[column])]})
+
+
+@pytest.mark.parametrize("frame, said", [
+    (changed("dim2", 4, "O.1"), "line 6, column 'dim2': 'O.1' is no finite number"),
+    (changed("dim0", 4, "O.1"), "line 6, column 'dim0': 'O.1' is no finite number"),
+    (changed("dim2", 4, ""), "line 6, column 'dim2': the cell is empty or NaN"),
+    (changed("dim2", 4, "inf"), "line 6, column 'dim2': 'inf' is no finite"),
+    (FRAME.assign(dim2=[np.nan] * 2 + [1.0] * 28), "line 2, column 'dim2'.*2 of 30 cells"),
+    (FRAME[[]].assign(title="x"), "no rows of numbers; its columns are item_id, title"),
+    (FRAME[:1], "at least 2 items, got 1"),
+    (FRAME[:0], "at least 2 items, got 0|no rows of numbers"),
+])
+def test_bad_columns(frame, said):
+    frame.to_csv("t.csv")
+    with pytest.raises(InputError, match=f"t.csv.*({said})"): read_tables("t.csv")
+
+
+def test_bad_parquet_names_the_row():
+    FRAME.assign(dim2=[1.0] * 4 + [np.inf] * 26).to_parquet("t.parquet")
+    with pytest.raises(InputError, match="t.parquet, row 4, column 'dim2'.*26 of 30"): read_tables("t.parquet")
+
+
+@pytest.mark.parametrize("array, said", [
+    (VECTORS[0], r"shape \(items, dimensions\), got \(6,\)"), (VECTORS[None], r"got \(1, 30, 6\)"), (VECTORS[:1], "got 1"),
+    (VECTORS * [1, 1, np.nan, 1, 1, 1], "30 of 30 rows \\(rows 0, 1, 2, 3, 4, …\\)"), (np.array([["a", "b"]] * 3), "real numbers"),
+    (VECTORS.astype(complex), "real numbers"),
+])
+def test_bad_arrays(array, said):
+    np.save("t.npy", array)
+    with pytest.raises(InputError, match=f"t.npy: .*{said}"): read_tables("t.npy")
+
+
+@pytest.mark.parametrize("name", ["t.npy", "t.npz", "t.parquet", "t.safetensors", "t.pt", "t.npy.gz", "t.csv.gz"])
+@pytest.mark.parametrize("content", [b"", b"no such thing at all", b"\x80\x02\xff\xff."])
+def test_damaged_files(name, content):
+    write(name, content)
+    with pytest.raises(InputError, match=name): read_tables(name)
+
+
+@pytest.mark.parametrize("name", ["t.npy", "t.npz", "t.parquet", "t.safetensors", "t.pt"])
+def test_cut_files(name):
+    WRITERS[name](name)
+    write(name, Path(name).read_bytes()[:300])
+    with pytest.raises(InputError, match=name): read_tables(name)
+
+
+def test_ragged_csv():
+    write("t.csv", "id,a,b\nx,1,2\ny,1,2,3\n")
+    with pytest.raises(InputError, match="t.csv.*line 3"): read_tables("t.csv")
+
+
+def test_what_is_not_there():
+    np.save("items.npy", VECTORS)
+    with pytest.raises(InputError, match="itmes.npy: there is no such .*Did you mean 'items.npy'"): read_tables("itmes.npy")
+    with pytest.raises(InputError, match="notes.docx is not read: its ending is unknown; known are .npy"): read_tables(write("notes.docx", "x"))
+    Path("empty").mkdir()
+    with pytest.raises(InputError, match="empty.*not a run folder"): read_tables("empty")
+
+
+def test_a_padding_row_is_warned_about_and_not_dropped():
+    np.save("t.npy", np.vstack([np.zeros((1, 6)), VECTORS]))
+    found = one("t.npy").diagnose()
+    assert found.n == 31 and "row 0" in found.warnings[0] and "padding" in found.warnings[0]
+
+
+# ---- names
+
+def test_names_are_told_apart():
+    for folder in ("a", "b"):
+        Path(folder).mkdir(); np.save(f"{folder}/x.npy", VECTORS)
+    np.save("y.npy", VECTORS); FRAME.to_csv("y.csv")
+    assert list(read_tables(["a/x.npy", "b/x.npy"])) == ["a/x.npy", "b/x.npy"]
+    assert list(read_tables(["a/x.npy", "y.npy", "y.csv"])) == ["x", "y.npy", "y.csv"]
+    assert [table.name for table in read_tables(["a/x.npy", "b/x.npy"]).values()] == ["a/x.npy", "b/x.npy"]
+    with pytest.raises(InputError, match="named twice"): read_tables(["a/x.npy", "b/../a/x.npy"])
+
+
+# ---- labels
+
+LABELS = pd.DataFrame({"item_id": IDS, "genre": [f"g{n % 3}|all" for n in range(30)]})
+
+
+@pytest.mark.parametrize("name", ["l.csv", "l.tsv", "l.parquet", "l.csv.gz"])
+def test_labels_are_matched_by_id(name):
+    mixed = LABELS.sample(frac=1, random_state=0)
+    if "parquet" in name: mixed.to_parquet(name)
+    else: mixed.to_csv(name, sep="\t" if "tsv" in name else ",", index=False)
+    assert read_labels(name, IDS) == (LABELS.genre.tolist(), [])
+
+
+def test_numeric_ids_match_their_text():
+    LABELS.assign(item_id=range(30)).to_csv("l.csv", index=False); LABELS.assign(item_id=range(30)).to_parquet("l.parquet")
+    for name in ("l.csv", "l.parquet"): assert read_labels(name, [str(n) for n in range(29, -1, -1)])[0] == LABELS.genre.tolist()[::-1]
+
+
+def test_missing_labels_are_counted_and_strangers_ignored():
+    pd.concat([LABELS[3:], pd.DataFrame({"item_id": ["stranger"], "genre": ["x"]})]).to_csv("l.csv", index=False)
+    labels, notes = read_labels("l.csv", IDS)
+    assert labels[:4] == ["", "", "", "g0|all"] and notes == ["l.csv: 3 of 30 items have no label"]
+    LABELS.assign(genre=[None, *LABELS.genre[1:]]).to_parquet("l.parquet")
+    assert read_labels("l.parquet", IDS)[1] == ["l.parquet: 1 of 30 items have no label"]
+
+
+def test_labels_by_row():
+    write("l.txt", "\n".join(LABELS.genre))
+    LABELS[["genre"]].to_csv("l.csv", index=False); LABELS[["genre"]].to_csv("m.csv", index=False, header=False)
+    for name in ("l.txt", "l.csv", "m.csv"): assert read_labels(name, None, 30) == (LABELS.genre.tolist(), [])
+    LABELS.to_csv("l.csv", index=False)
+    labels, notes = read_labels("l.csv", None, 30)
+    assert labels == LABELS.genre.tolist() and "matched by row" in notes[0]
+
+
+def test_the_label_column_is_found_among_several_and_lists_are_joined():
+    LABELS.assign(title="x", year=1990).rename(columns={"genre": "category"}).to_csv("l.csv", index=False)
+    assert read_labels("l.csv", IDS)[0] == LABELS.genre.tolist()
+    LABELS.assign(genre=[["a", "b"]] * 30).to_parquet("l.parquet")
+    assert read_labels("l.parquet", IDS)[0] == ["a|b"] * 30
+    LABELS.rename(columns={"item_id": "nonsense"}).to_csv("l.csv", index=False)
+    assert read_labels("l.csv", IDS)[0] == LABELS.genre.tolist(), "the ids themselves tell which column holds ids"
+
+
+@pytest.mark.parametrize("frame, said", [
+    (LABELS.assign(item_id="x"), "'x' has two different labels"),
+    (LABELS.assign(item_id=[f"x{n}" for n in range(30)]), r"no id in column 'item_id' \(such as 'x0'\) is an id of the table \(such as 'i0'\)"),
+    (pd.concat([LABELS, LABELS[:1].assign(genre="other")]), "'i0' has two different labels"),
+    (LABELS.assign(title="x").rename(columns={"genre": "kind"}), "which column holds the labels.*item_id, kind, title"),
+    (LABELS[["genre"]][:20], "20 labels for 30 items"), (LABELS[:0], "holds no labels"),
+])
+def test_bad_labels(frame, said):
+    frame.to_csv("l.csv", index=False)
+    with pytest.raises(InputError, match=f"l.csv.*({said})"): read_labels("l.csv", IDS)
+
+
+def test_bad_label_files():
+    write("l.txt", "a\n" * 29)
+    with pytest.raises(InputError, match="l.txt: 29 labels for 30 items: one per row"): read_labels("l.txt", None, 30)
+    with pytest.raises(InputError, match="nosuch.csv: there is no such file"): read_labels("nosuch.csv", IDS)
+    with pytest.raises(InputError, match="x.npy: labels are read from"): read_labels(write("x.npy", b"x"), IDS)
+    with pytest.raises(InputError, match="l.parquet cannot be read"): read_labels(write("l.parquet", b"x"), IDS)
+    with pytest.raises(InputError, match="l.csv"): read_labels(write("l.csv", b""), IDS)
+
+
+def test_diagnose_names_the_table_whose_labels_do_not_fit():
+    with pytest.raises(InputError, match="mine: 2 labels for 30 items"): Table("mine", VECTORS, labels=["a", "b"]).diagnose()
+
+
+def test_a_missing_label_is_no_missing_header():
+    "One label short, with a header: taking the header for a label would shift all of them by a row."
+    for frame in (LABELS[1:], LABELS[["genre"]][1:]):
+        frame.to_csv("l.csv", index=False)
+        with pytest.raises(InputError, match="29 labels for 30 items"): read_labels("l.csv", None, 30)
