@@ -130,7 +130,7 @@ def _system(
 
 # %% ../nbs/11_report.ipynb #28291a09
 def _checked_systems(
-    systems, titles, genres, popularity, recordings, k, seed,  # as in `explorer`
+    systems, titles, genres, popularity, recordings, seed,  # as in `explorer`
 )->dict:  # name → table, noise included
     "All tables, with noise of the first one's shape; InputError where something does not fit."
     tables, n = _checked_tables(systems), len(titles)
@@ -146,7 +146,6 @@ def _checked_systems(
         if (film.n_items, film.d) != (shape := tables[name].shape):
             raise InputError(f"the recording of {name!r} has {film.n_items} items in {film.d} "
                              f"dimensions, its table has {shape[0]} in {shape[1]}")
-    if not 1 <= k < n: raise InputError(f"k: an item has 1 to {n - 1} neighbours, got {k}")
     if "noise" in tables: return tables
     shape = next(iter(tables.values())).shape
     return tables | {"noise": np.random.default_rng(seed).standard_normal(shape)}
@@ -187,6 +186,7 @@ def _labels(
 
 def _genre_text(genre)->str:
     "`Action|Comedy` as `Action, Comedy`; nothing where it is missing."
+    if isinstance(genre, (set, frozenset, list, tuple)): genre = "|".join(sorted(map(str, genre)))
     return "" if pd.isna(genre) else ", ".join(part for part in str(genre).split("|") if part)
 
 # %% ../nbs/11_report.ipynb #13fa5add
@@ -302,8 +302,8 @@ td:last-child, th:last-child { text-align: right; padding-right: 0; }
 button { all: unset; cursor: pointer; color: #0b5394; overflow-wrap: anywhere; }
 button:hover { text-decoration: underline; }
 button:focus-visible { outline: 2px solid #0b5394; outline-offset: 2px; }
-@media (min-width: 760px) {
-  main { grid-template-columns: minmax(0, 3fr) minmax(260px, 2fr); }
+@media (min-width: 640px) {
+  main { grid-template-columns: minmax(0, 3fr) minmax(240px, 2fr); }
 }
 """
 
@@ -406,9 +406,11 @@ def explorer(
     seed:int=0,            # of the noise and of that part
 )->Explorer:
     "The item map as an interactive page; InputError where tables, titles and recordings disagree."
-    tables = _checked_systems(systems, titles, genres, popularity, recordings, k, seed)
+    tables = _checked_systems(systems, titles, genres, popularity, recordings, seed)
     n, films, text = len(titles), recordings or {}, NOTE
     part = _part(n, max_items, popularity, seed)
+    if not 1 <= k < len(part):
+        raise InputError(f"k: an item has 1 to {len(part) - 1} neighbours here, got {k}")
     if len(part) < n:
         tables = {name: table[part] for name, table in tables.items()}
         films = {name: _recorded_part(film, part) for name, film in films.items()}
@@ -802,10 +804,11 @@ def _figures(known:Evidence):
 def _neighbours(known:Evidence)->Section:
     "The nearest items of a few anchors, from popular to rare, beside random ones."
     titles, title = _all_titles(known.data), "Who is near whom"
+    names = known.data.titles(np.arange(1, len(titles) + 1))
     anchors = anchor_items(known.popularity, min(4, len(titles)))
     text = ("For items from the most popular to the rarest, the three nearest in each system, "
             "with their cosines. The last column was drawn at random: could you tell it from the "
-            "others?")
+            "others?" + " A [2] marks the second item of the same title." * (titles != names))
     try: table = neighbour_table(known.tables, titles, anchors, min(3, len(titles) - 1),
                                  seed=known.seed)
     except InputError as e: return Section(title, [f"There are no neighbours to show: {e}."])
