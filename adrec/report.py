@@ -402,7 +402,7 @@ def explorer(
     popularity=None,       # one count per item
     recordings:dict=None,  # name → `Recording` of that system's training
     k:int=10,              # neighbours shown
-    max_items:int=20_000,  # items on the map: of more, the most popular or a random part
+    max_items:int=10_000,  # items on the map: of more, the most popular or a random part
     seed:int=0,            # of the noise and of that part
 )->Explorer:
     "The item map as an interactive page; InputError where tables, titles and recordings disagree."
