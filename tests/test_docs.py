@@ -1,5 +1,5 @@
 "The site in a browser, opened from the folder and without a network."
-import re, shutil
+import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -8,30 +8,6 @@ from bs4 import BeautifulSoup
 
 DOCS = Path(__file__).resolve().parent.parent/"docs"
 PAGES = sorted(p.relative_to(DOCS).as_posix() for p in DOCS.rglob("*.html"))
-
-
-@pytest.fixture(scope="module")
-def browser():
-    "Chromium without a window; the system's own, since Playwright's would have to be downloaded."
-    binary = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if not binary: pytest.skip("no chromium")
-    from playwright.sync_api import sync_playwright
-    with sync_playwright() as p:
-        b = p.chromium.launch(executable_path=binary, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"])
-        yield b
-        b.close()
-
-
-@pytest.fixture
-def tab(browser):
-    "A tab with no network, which notes what it asked for and what went wrong."
-    context = browser.new_context(offline=True, viewport={"width": 1280, "height": 900})
-    page = context.new_page()
-    page.asked, page.errors = [], []
-    page.on("request", lambda request: page.asked.append(request.url))
-    page.on("pageerror", lambda error: page.errors.append(str(error)))
-    yield page
-    context.close()
 
 
 @pytest.mark.parametrize("name", PAGES)
