@@ -15,7 +15,7 @@ __all__ = ['app', 'Version', 'Debug', 'DataName', 'MinRating', 'KCore', 'UserCol
            'run_training', 'show_progress', 'train', 'report_training', 'find_history', 'print_history',
            'print_recommendations', 'split_ids', 'check_recommend', 'recommend', 'export', 'aligned', 'diagnosis_rows',
            'print_block', 'print_diagnoses', 'print_verdict', 'png', 'drawable', 'draw_figures', 'neighbour_files',
-           'say', 'open_tables', 'diagnose', 'demo']
+           'say', 'open_tables', 'diagnose', 'report', 'demo']
 
 # %% ../nbs/13_cli.ipynb #f9deb0f0
 import io
@@ -982,6 +982,28 @@ def diagnose(
         print(f"wrote {write_atomically(Path(plot) / name, content)}",
               file=sys.stderr if as_json else sys.stdout)
 
+# %% ../nbs/13_cli.ipynb #3a3a689a
+@app.command(epilog=examples(
+    "adrec report runs/adrec runs/sasrec -o report.html",
+    "adrec report runs/demo/adrec -o report.html"))
+def report(
+    runs:Annotated[list[str], typer.Argument(
+        metavar="RUN...", help="Run folders, all trained on the same data.")],
+    out:Annotated[str, typer.Option(
+        "-o", "--out", metavar="FILE",
+        help="The page to write, ending in .html. A report that is there is replaced.")],
+    seed:Seed=0,
+):
+    """Write one page that tells the story of some runs.
+
+    How they were trained and how well they rank, whether their item vectors have collapsed, in
+    words and figures, what they recommend, and an item map to explore. One file; it needs no
+    network."""
+    from adrec.report import write_report
+    from adrec.training import load_run
+    path = write_report([load_run(run) for run in runs], out, seed)
+    print(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB): open it in a browser")
+
 # %% ../nbs/13_cli.ipynb #45aa4598
 @app.command(epilog=examples(
     "adrec demo",
@@ -1008,7 +1030,8 @@ def demo(
     ADRec and SASRec+ are trained by a shortened recipe (the five minutes are for two cores)
     and compared with systems that need no training. Prints one table, what it means, a few
     recommendations with titles, and the name of every file that it wrote: run folders (for
-    evaluate, recommend and export), the table and three figures."""
+    evaluate, recommend and the rest), the table, three figures, and a report to open in a
+    browser."""
     from adrec import experiments
     arguments = from_anywhere(data_arguments(data_name))
     result = experiments.demo(out, seed, epochs, arguments, show_progress(progress))

@@ -18,9 +18,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from .collapse import run_recorder
 from .data import InputError, SequenceData, load_data
 from .plots import plot_history, plot_intervals, plot_spectrum
 from .ranking import BASELINES, confidence_interval, evaluate, interval_table
+from .report import write_report
 from .training import (Settings, continue_run, load_run, one_stage, start_run, three_stages,
                             write_atomically)
 
@@ -88,7 +90,8 @@ def demo_runs(
     for name, stages in recipes.items():
         folder = start_run(out / stages[-1].system, data, stages, DEMO_SETTINGS, seed=seed,
                            data_arguments=data_arguments)
-        runs[name] = continue_run(folder.path, data, progress=progress)
+        runs[name] = continue_run(folder.path, data, run_recorder(folder.path, data.n_items),
+                                  progress=progress)
     return runs
 
 # %% ../nbs/12_experiments.ipynb #e4086a0f
@@ -163,6 +166,7 @@ def demo(
     files = [write_atomically(out / "comparison.csv", table.to_csv(index=False)),
              *demo_figures(out, evaluations, runs)]
     for run in runs.values(): files += sorted(run.folder.path.iterdir())
+    files.append(write_report(runs.values(), out / "report.html", seed, data=data))
     return DemoResult(table, comparison_sentences(evaluations, "ADRec"),
                       demo_recommendations(runs["ADRec"], data), files, time.perf_counter() - start)
 
@@ -180,7 +184,8 @@ def demo_text(
     for row in result.recommendations.itertuples():
         lines += [f"User {row.user} watched last: {'; '.join(row.watched)}", "ADRec recommends:"]
         lines += [*(f"  {i}. {title}" for i, title in enumerate(row.recommended, 1)), ""]
-    return "\n".join([*lines, f"Written in {result.seconds:.0f} s:", *(f"  {p}" for p in result.files)])
+    lines += [f"Written in {result.seconds:.0f} s:", *(f"  {path}" for path in result.files), ""]
+    return "\n".join([*lines, f"Open the last one in a browser: {result.files[-1].resolve().as_uri()}"])
 
 # %% ../nbs/12_experiments.ipynb #1702fd5c
 def collect_runs(
