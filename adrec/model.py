@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from fastcore.basics import patch
 from torch import nn
 
-from .backbone import Encoder, KeyValueCache, last_token_bias, sink_bias
+from .backbone import Encoder, FastDropout, KeyValueCache, last_token_bias, sink_bias
 from .diffusion import GaussianDiffusion, TimeEmbedding, draw_steps, noise_like
 from .sasrec import SequentialRecommender, full_cross_entropy, last_real
 from .schedule import noise_schedule
@@ -36,7 +36,7 @@ class ADRec(SequentialRecommender):
         if level not in ("token", "sequence"):
             raise ValueError(f"level must be 'token' or 'sequence', got {level!r}")
         self.noise_scale, self.level = noise_scale, level
-        self.input_dropout = nn.Dropout(embedding_dropout)
+        self.input_dropout = FastDropout(embedding_dropout)
         self.input_norm = nn.LayerNorm(dim, eps=1e-12)
         self.cam, self.adm = (Encoder(dim, blocks, heads, dropout) for _ in range(2))
         self.diffusion = GaussianDiffusion(noise_schedule(schedule, steps))
