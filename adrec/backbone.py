@@ -11,6 +11,7 @@ import math
 
 import torch
 import torch.nn.functional as F
+from fastcore.basics import patch
 from torch import nn
 
 # %% ../nbs/04_backbone.ipynb #06c58010
@@ -63,19 +64,22 @@ class CausalSelfAttention(nn.Module):
         self.query_key_value = xavier_linear(dim, 3 * dim, parts=3)
         self.out = xavier_linear(dim, dim)
 
+    def project(self, x):  # tokens (B, L, D) → queries, keys, values, each (B, heads, L, D/heads)
+        "What every token asks, offers and answers."
+        return self.query_key_value(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+
     def forward(self,
         x,           # tokens, (B, L, D)
         bias=None,   # added to the fit, broadcast to (B, heads, L, keys); None: the causal rule
         cache=None,  # a `KeyValueCache` of this layer, or None
     ):               # (B, L, D)
-        batch, length, dim = x.shape
-        pieces = self.query_key_value(x).view(batch, length, 3, self.heads, -1)
-        q, k, v = pieces.permute(2, 0, 3, 1, 4)
+        q, k, v = self.project(x)
         if cache is not None: k, v = cache.write(k, v)
         dropout = self.dropout.p if self.training else 0.0
-        if dropout and x.device.type == "cpu": o = attend(q, k, v, bias, self.dropout)
+        by_hand = x.device.type == "cpu" and (dropout or x.shape[1] == 1)
+        if by_hand: o = attend(q, k, v, bias, self.dropout)
         else: o = F.scaled_dot_product_attention(q, k, v, bias, dropout, is_causal=bias is None)
-        return self.out(o.transpose(1, 2).reshape(batch, length, dim))
+        return self.out(o.transpose(1, 2).flatten(2))
 
 # %% ../nbs/04_backbone.ipynb #8ab44f62
 class FeedForward(nn.Sequential):
@@ -170,6 +174,20 @@ def last_token_bias(
 ):              # (B, 1, 1, L + 1): 0 where the last token may look, -inf on the padding
     "The attention bias for one token behind right-padded histories in a `KeyValueCache`."
     return F.pad(key_padding_bias(lengths, places), (0, 1))
+
+# %% ../nbs/04_backbone.ipynb #be15d227
+@patch
+def remember(self:Encoder,
+    x,          # tokens of the histories, (B, L, D)
+    bias=None,  # see `CausalSelfAttention`
+):              # a filled `KeyValueCache` per block
+    "Read histories for the sake of the tokens that will look back at them."
+    caches = [KeyValueCache() for _ in self.blocks]
+    *early, last = self.blocks
+    for block, cache in zip(early, caches): x = block(x, bias, cache)
+    _, keys, values = last.attention.project(last.norm1(x) if last.norm_first else x)
+    caches[-1].write(keys, values)
+    return caches
 
 # %% ../nbs/04_backbone.ipynb #df3bab0f
 def sink_bias(
