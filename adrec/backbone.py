@@ -76,8 +76,7 @@ class CausalSelfAttention(nn.Module):
         q, k, v = self.project(x)
         if cache is not None: k, v = cache.write(k, v)
         dropout = self.dropout.p if self.training else 0.0
-        by_hand = x.device.type == "cpu" and (dropout or x.shape[1] == 1)
-        if by_hand: o = attend(q, k, v, bias, self.dropout)
+        if dropout and x.device.type == "cpu": o = attend(q, k, v, bias, self.dropout)
         else: o = F.scaled_dot_product_attention(q, k, v, bias, dropout, is_causal=bias is None)
         return self.out(o.transpose(1, 2).flatten(2))
 

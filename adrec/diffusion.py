@@ -190,7 +190,7 @@ def sinusoid(
 
 # %% ../nbs/03_diffusion.ipynb #a4151bc2
 class TimeEmbedding(nn.Module):
-    "Step number → vector: MLP(sinusoid(1000·t/T)) for all T steps once a call, then looked up."
+    "Step number → vector, MLP(sinusoid(1000·t/T)); for many, all T steps once, then looked up."
     def __init__(self,
         dim:int,    # D, even
         steps:int,  # T
@@ -201,4 +201,5 @@ class TimeEmbedding(nn.Module):
         self.register_buffer("waves", waves, persistent=False)
 
     def forward(self, t):  # int or step numbers of any shape → (*t.shape, D)
-        return F.embedding(torch.as_tensor(t, device=self.waves.device), self.mlp(self.waves))
+        if torch.is_tensor(t): return F.embedding(t, self.mlp(self.waves))
+        return self.mlp(F.embedding(torch.tensor(t, device=self.waves.device), self.waves))

@@ -62,7 +62,7 @@ def context(self:ADRec,
 def mix(self:ADRec,
     context,  # contexts, as `context` returns them
     x_t,      # noisy targets, (B, L, D)
-    t,        # their time steps, (B, L)
+    t,        # their time steps, (B, L), or an int for all
 ):            # what ADM reads, shaped like `context`
     "c + λ·(x_t + time(t)): context, noisy target and its time."
     if context.shape[1] > x_t.shape[1]:                                # a sink in front
@@ -74,7 +74,7 @@ def mix(self:ADRec,
 def denoise(self:ADRec,
     context,      # contexts, as `context` returns them
     x_t,          # noisy targets, (B, L, D)
-    t,            # their time steps, (B, L)
+    t,            # their time steps, (B, L), or an int for all
     bias=None,    # attention bias
     caches=None,  # key/value caches, one per block of ADM
 ):                # predicted clean targets, (B, L, D)
@@ -135,9 +135,7 @@ def represent(self:ADRec,
     if sink: look[:, 0, 0, 0] = bias[:, 0, 1, 0]                       # the sink's log-count
     here = last_real(context[:, sink:], batch.lengths)[:, None]
 
-    def guess(x_t, t):
-        step = torch.full_like(batch.lengths[:, None], t)
-        return self.denoise(here, x_t[:, None], step, look, caches)[:, 0]
+    def guess(x_t, t): return self.denoise(here, x_t[:, None], t, look, caches)[:, 0]
     start, steps = (noise_like(here[:, 0], generator), None) if noise is None else (noise[0], noise[1:])
     if self.sampling_steps: return self.diffusion.sample_ddim(guess, start, self.sampling_steps)
     return self.diffusion.sample(guess, start, steps, generator)

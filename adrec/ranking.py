@@ -200,7 +200,7 @@ def evaluate(
     ties:str="expected",     # "pessimistic", "expected" or "optimistic"
     filter_seen:bool=False,  # take each user's earlier items out of the running?
     average:str="users",     # "users", or "batches" as in the authors' code
-    users_per_batch:int=256, # users scored at a time; bounds the memory
+    users_per_batch:int=512, # users scored at a time; bounds the memory
     max_length:int=50,       # the most recent items that a system gets to see
     seed:int=0,              # of the system's randomness
     device=None,             # default: where the system's parameters are
