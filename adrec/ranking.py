@@ -118,7 +118,7 @@ def checked_scores(
     if scores.ndim != 2 or len(scores) != users or scores.shape[1] < n_items:
         raise InputError(f"{name}.score gave shape {tuple(scores.shape)}, "
                          f"want ({users}, {n_items}): a row per user, a column per item")
-    if not (finite := torch.isfinite(scores)).all():
+    if not scores.sum().isfinite() and not (finite := torch.isfinite(scores)).all():
         row, column = (~finite).nonzero()[0].tolist()
         raise InputError(f"{name}.score gave {scores[row, column].item()} to item {column + 1} "
                          f"for user row {int(batch.users[row])}; "
