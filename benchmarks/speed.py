@@ -200,7 +200,7 @@ def data_sets(names):
 
 def measure(parts, names, repeats):
     "All rows: part, data set, what, value, unit, remark."
-    for data in data_sets(names):
+    for data in data_sets(names if {"training", "ranking"} & set(parts) else ()):
         name = data.name.removesuffix(".gz").removesuffix(".csv")
         if "training" in parts: yield from (("training", name, *row) for row in measure_training(data, repeats))
         if "ranking" in parts: yield from (("ranking", name, *row) for row in measure_ranking(data, repeats))
