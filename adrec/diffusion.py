@@ -124,6 +124,40 @@ def sample(self:GaussianDiffusion,
         x = self.p_sample(denoise(x, t), x, t, eps)
     return x
 
+# %% ../nbs/03_diffusion.ipynb #9ca75091
+@patch
+def ddim_step(self:GaussianDiffusion,
+    x0_hat,  # predicted clean vectors, (..., D)
+    x_t,     # current noised vectors, like `x0_hat`
+    t:int,   # current step
+    s:int,   # a lower one, to go to; −1 for the clean end
+):  # x_s, like `x0_hat`
+    "Deterministic step back (Song et al. 2021, eq. 12, σ = 0): the same noise on the guess, less of it."
+    if s < 0: return x0_hat
+    noise = x_t - at_step(self.signal_scale, t, x_t) * x0_hat
+    return self.q_sample(x0_hat, s, noise / at_step(self.noise_scale, t, x_t))
+
+# %% ../nbs/03_diffusion.ipynb #23865746
+@patch
+def spaced_steps(self:GaussianDiffusion,
+    count:int,  # how many steps to keep, 1…T
+)->list:        # of step numbers, T − 1 first
+    "`count` evenly spaced steps, noisiest first; ValueError unless 1 ≤ count ≤ T."
+    if not 1 <= count <= self.steps:
+        raise ValueError(f"sampling steps must be from 1 to {self.steps}, got {count}")
+    return [self.steps - 1 - i * self.steps // count for i in range(count)]
+
+@patch
+def sample_ddim(self:GaussianDiffusion,
+    denoise,    # function (x_t, t:int) -> predicted x_0, like x_t
+    start,      # x at the noisy end, usually N(0, I), (..., D)
+    count:int,  # calls of the denoiser, 1…T
+):  # x_0, like `start`
+    "Deterministic sampling in `count` of the T steps (Song et al. 2021)."
+    x, steps = start, self.spaced_steps(count)
+    for t, s in zip(steps, [*steps[1:], -1]): x = self.ddim_step(denoise(x, t), x, t, s)
+    return x
+
 # %% ../nbs/03_diffusion.ipynb #024c71b6
 def draw_steps(
     batch_size:int,     # B
@@ -156,7 +190,7 @@ def sinusoid(
 
 # %% ../nbs/03_diffusion.ipynb #a4151bc2
 class TimeEmbedding(nn.Module):
-    "Step number → vector: MLP(sinusoid(1000·t/T)) for all T steps once a call, then looked up."
+    "Step number → vector, MLP(sinusoid(1000·t/T)); for many, all T steps once, then looked up."
     def __init__(self,
         dim:int,    # D, even
         steps:int,  # T
@@ -167,4 +201,5 @@ class TimeEmbedding(nn.Module):
         self.register_buffer("waves", waves, persistent=False)
 
     def forward(self, t):  # int or step numbers of any shape → (*t.shape, D)
-        return F.embedding(torch.as_tensor(t, device=self.waves.device), self.mlp(self.waves))
+        if torch.is_tensor(t): return F.embedding(t, self.mlp(self.waves))
+        return self.mlp(F.embedding(torch.tensor(t, device=self.waves.device), self.waves))

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from fastcore.basics import patch
 from torch import nn
 
-from .backbone import Encoder, KeyValueCache, last_token_bias, sink_bias
+from .backbone import Encoder, FastDropout, last_token_bias, sink_bias
 from .diffusion import GaussianDiffusion, TimeEmbedding, draw_steps, noise_like
 from .sasrec import SequentialRecommender, full_cross_entropy, last_real
 from .schedule import noise_schedule
@@ -30,17 +30,20 @@ class ADRec(SequentialRecommender):
         heads:int=4,                 # attention heads
         dropout:float=0.1,           # inside the blocks
         embedding_dropout:float=0.3, # on the input, before its norm
+        sampling_steps:int=None,     # deterministic steps when recommending; None: all T, ancestral
         **options,                   # `padding_class`, `attention_sink`, `max_length`
     ):
         super().__init__(n_items, dim, **options)
         if level not in ("token", "sequence"):
             raise ValueError(f"level must be 'token' or 'sequence', got {level!r}")
         self.noise_scale, self.level = noise_scale, level
-        self.input_dropout = nn.Dropout(embedding_dropout)
+        self.input_dropout = FastDropout(embedding_dropout)
         self.input_norm = nn.LayerNorm(dim, eps=1e-12)
         self.cam, self.adm = (Encoder(dim, blocks, heads, dropout) for _ in range(2))
         self.diffusion = GaussianDiffusion(noise_schedule(schedule, steps))
         self.time_embedding = TimeEmbedding(dim, steps)
+        if sampling_steps is not None: self.diffusion.spaced_steps(sampling_steps)  # refuse early
+        self.sampling_steps = sampling_steps
         nn.init.normal_(self.item_embedding.weight[1:], std=0.1)
 
 # %% ../nbs/06_model.ipynb #2252455d
@@ -56,20 +59,27 @@ def context(self:ADRec,
 
 # %% ../nbs/06_model.ipynb #c69d634f
 @patch
+def mix(self:ADRec,
+    context,  # contexts, as `context` returns them
+    x_t,      # noisy targets, (B, L, D)
+    t,        # their time steps, (B, L), or an int for all
+):            # what ADM reads, shaped like `context`
+    "c + λ·(x_t + time(t)): context, noisy target and its time."
+    if context.shape[1] > x_t.shape[1]:                                # a sink in front
+        x_t = torch.cat([self.item_embedding.weight[:1].expand(len(x_t), 1, -1), x_t], dim=1)
+        t = F.pad(t, (1, 0))
+    return context + self.noise_scale * (x_t + self.time_embedding(t))
+
+@patch
 def denoise(self:ADRec,
     context,      # contexts, as `context` returns them
     x_t,          # noisy targets, (B, L, D)
-    t,            # their time steps, (B, L)
+    t,            # their time steps, (B, L), or an int for all
     bias=None,    # attention bias
     caches=None,  # key/value caches, one per block of ADM
 ):                # predicted clean targets, (B, L, D)
     "ADM(c + λ·(x_t + time(t))): the prediction of x₀ at every position."
-    sink = context.shape[1] - x_t.shape[1]
-    if sink:
-        x_t = torch.cat([self.item_embedding.weight[:1].expand(len(x_t), 1, -1), x_t], dim=1)
-        t = F.pad(t, (1, 0))
-    z = context + self.noise_scale * (x_t + self.time_embedding(t))
-    return self.adm(z, bias, caches)[:, sink:]
+    return self.adm(self.mix(context, x_t, t), bias, caches)[:, context.shape[1] - x_t.shape[1]:]
 
 # %% ../nbs/06_model.ipynb #b4b89091
 @patch
@@ -120,14 +130,12 @@ def represent(self:ADRec,
     context, bias = self.context(batch)
     sink, places = int(self.attention_sink), batch.history.shape[1]
     known = self.item_embedding(F.pad(batch.history[:, 1:], (0, 1)))   # clean targets, last place free
-    caches = [KeyValueCache() for _ in self.adm.blocks]
-    self.denoise(context, known, torch.zeros_like(batch.history), bias, caches)
+    caches = self.adm.remember(self.mix(context, known, torch.zeros_like(batch.history)), bias)
     look = last_token_bias(batch.lengths - 1 + sink, places + sink)
     if sink: look[:, 0, 0, 0] = bias[:, 0, 1, 0]                       # the sink's log-count
     here = last_real(context[:, sink:], batch.lengths)[:, None]
 
-    def guess(x_t, t):
-        step = torch.full_like(batch.lengths[:, None], t)
-        return self.denoise(here, x_t[:, None], step, look, caches)[:, 0]
+    def guess(x_t, t): return self.denoise(here, x_t[:, None], t, look, caches)[:, 0]
     start, steps = (noise_like(here[:, 0], generator), None) if noise is None else (noise[0], noise[1:])
+    if self.sampling_steps: return self.diffusion.sample_ddim(guess, start, self.sampling_steps)
     return self.diffusion.sample(guess, start, steps, generator)

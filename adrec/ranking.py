@@ -120,7 +120,7 @@ def checked_scores(
     if scores.ndim != 2 or len(scores) != users or scores.shape[1] < n_items:
         raise InputError(f"{name}.score gave shape {tuple(scores.shape)}, "
                          f"want ({users}, {n_items}): a row per user, a column per item")
-    if not (finite := torch.isfinite(scores)).all():
+    if not scores.sum().isfinite() and not (finite := torch.isfinite(scores)).all():
         row, column = (~finite).nonzero()[0].tolist()
         raise InputError(f"{name}.score gave {scores[row, column].item()} to item {column + 1} "
                          f"for user row {int(batch.users[row])}; "
@@ -202,7 +202,7 @@ def evaluate(
     ties:str="expected",     # "pessimistic", "expected" or "optimistic"
     filter_seen:bool=False,  # take each user's earlier items out of the running?
     average:str="users",     # "users", or "batches" as in the authors' code
-    users_per_batch:int=256, # users scored at a time; bounds the memory
+    users_per_batch:int=512, # users scored at a time; bounds the memory
     max_length:int=50,       # the most recent items that a system gets to see
     seed:int=0,              # of the system's randomness
     device=None,             # default: where the system's parameters are

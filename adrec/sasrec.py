@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .backbone import Encoder, sink_bias
+from .backbone import Encoder, FastDropout, sink_bias
 
 # %% ../nbs/05_sasrec.ipynb #c8a107c4
 class SequentialRecommender(nn.Module):
@@ -61,7 +61,9 @@ def full_cross_entropy(
     "Cross-entropy of every real position against all items."
     first = 0 if padding_class else 1
     real, target = vectors[batch.mask], batch.target[batch.mask] - first
-    return F.linear_cross_entropy(real, table[first:], target, reduction="sum"), batch.mask.sum()
+    total = F.linear_cross_entropy(real, table[first:], target, reduction="sum",
+                                   options=nn.LinearCrossEntropyOptions(batch_chunk_size=256))
+    return total, batch.mask.sum()
 
 # %% ../nbs/05_sasrec.ipynb #b049fcc4
 class SASRec(SequentialRecommender):
@@ -81,7 +83,7 @@ class SASRec(SequentialRecommender):
             raise ValueError("attention_sink needs positions=False: with positions every padding token "
                              "is different, and one sink cannot stand for them")
         self.position_embedding = nn.Embedding(self.max_length, dim) if positions else None
-        self.input_norm, self.input_dropout = nn.LayerNorm(dim), nn.Dropout(embedding_dropout)
+        self.input_norm, self.input_dropout = nn.LayerNorm(dim), FastDropout(embedding_dropout)
         self.encoder = Encoder(dim, blocks, heads, dropout)
         self.apply(self.initialise)
 

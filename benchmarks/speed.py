@@ -1,0 +1,232 @@
+"""How fast `adrec` is. Run it with  python benchmarks/speed.py
+
+In one run, as ratios, so that the machine cancels out: a training update and the ranking of all test users against
+the plain way (plain.py), and against the rate at which this machine multiplies matrices. Then how the cost grows
+with users, length, items and diffusion steps, and how much memory a catalogue of Yelp's size takes. Repetitions
+are interleaved (matrix product, plain, fast, matrix product, plain, …) and their medians reported.
+
+Baby and Beauty are read from the folder that ADREC_TEST_DATA names, and left out without it. Not run by the tests.
+"""
+import argparse, json, os, platform, resource, subprocess, sys, time
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from adrec.data import InputError, SequenceData, evaluation_batches, load_data, training_updates
+from adrec.model import ADRec
+from adrec.ranking import evaluate, target_ranks
+from adrec.training import Settings, Training
+from plain import PlainADRec, pad_to_window
+
+DIM, STEPS, WINDOW, BLOCKS = 128, 32, 50, 4   # ADRec's defaults; two blocks in CAM and two in ADM
+USERS, YELP_ITEMS = 512, 64_669
+PLAIN_USERS = 256                             # ranked in the plain way, and scaled up to all users
+clock = time.perf_counter
+
+
+# ---- counting
+
+def training_flops(lengths, n_items, dim=DIM, blocks=BLOCKS):
+    """Floating-point operations of one training update that cannot be avoided: a product and a sum are two.
+
+    A token passes 12·dim² weights in each block (queries, keys, values and output 4, feed-forward 8), looks at itself
+    and all tokens before it (dim products for the fit, dim for the average), and is compared with every item.
+    The backward pass costs twice the forward pass. Left out: norms, GELU, softmax, noise, dropout, time embedding,
+    optimiser, and everything that is spent on padding.
+    """
+    tokens, pairs = lengths.sum(), (lengths * (lengths + 1) // 2).sum()
+    return float(3 * 2 * (tokens * 12 * dim**2 * blocks + pairs * 2 * dim * blocks + tokens * dim * n_items))
+
+
+def seconds(call):
+    "How long a call takes."
+    begin = clock()
+    call()
+    return clock() - begin
+
+
+def matmul_rate(size=1024, times=6):
+    "Floating-point operations per second of float32 products of square matrices."
+    a, b = torch.randn(2, size, size)
+    a @ b
+    return times * 2 * size**3 / seconds(lambda: [a @ b for _ in range(times)])
+
+
+def made_up(users, length, n_items, seed=0):
+    "A data set without sense: `users` sequences, each with `length` + 3 items, so that all histories have `length` or more."
+    rng, count = np.random.default_rng(seed), length + 3
+    info = pd.DataFrame({"item_id": [str(i) for i in range(1, n_items + 1)]}, index=pd.RangeIndex(1, n_items + 1, name="item"))
+    return SequenceData("made up", rng.integers(1, n_items + 1, users * count), np.arange(users + 1) * count,
+                        np.tile(np.arange(count), users), np.arange(users).astype(str), info)
+
+
+def training_of(data, steps=STEPS):
+    "ADRec in stage 3: everything is trained."
+    torch.manual_seed(0)
+    training = Training(ADRec(data.n_items, steps=steps), data, Settings(), "adrec", device="cpu")
+    training.model.train()
+    return training
+
+
+# ---- against the plain way and the matrix product
+
+def measure_training(data, repeats):
+    "Rows of one training update: fast, plain, ratio, utilisation."
+    training = training_of(data)
+    plain = PlainADRec(data.n_items)
+    plain.load_state_dict(training.model.state_dict())
+    optimizer = torch.optim.Adam(plain.parameters(), lr=1e-3, weight_decay=1e-5)
+    updates = list(training_updates(data, np.random.default_rng(0)))
+    parts, wide = updates[0], pad_to_window(updates[0])
+    lengths = torch.cat([part.lengths for part in parts])
+
+    def plain_update():
+        optimizer.zero_grad()
+        sum(plain.losses(wide).values()).div(2).backward()
+        optimizer.step()
+
+    training.update(parts), plain_update()                       # the first time is never the measure
+    rates, slow, fast = [], [], []
+    for _ in range(repeats):
+        rates.append(matmul_rate())
+        slow.append(seconds(plain_update))
+        rates.append(matmul_rate())
+        fast.append(seconds(lambda: training.update(parts)))
+    between = np.array(rates).reshape(-1, 2)[:, 1]                # the rate just before each fast update
+    flops, tokens = training_flops(lengths, data.n_items), int(lengths.sum())
+    yield "tokens of an update", tokens, "tokens", f"{len(lengths)} users; padded to {WINDOW}: {wide.history.numel()}"
+    yield "arithmetic of an update", flops / 1e9, "GFLOP", "forward and backward, real tokens"
+    yield "update, fast", np.median(fast), "s", f"median of {repeats}"
+    yield "update, plain", np.median(slow), "s", f"median of {repeats}"
+    yield "training, against the plain way", np.median(np.divide(slow, fast)), "ratio", "target 10 (ML-100K 2)"
+    yield "training, utilisation", np.median(flops / np.array(fast) / between), "share", "target 0.45 (ML-100K 0.50)"
+    yield "epoch, fast", np.median(fast) / tokens * training_tokens(updates), "s", "estimated from one update, by tokens"
+    yield "matrix product", np.median(rates) / 1e9, "GFLOP/s", "float32, 1024 × 1024"
+
+
+def training_tokens(updates): return int(sum(part.lengths.sum() for parts in updates for part in parts))
+
+
+def measure_ranking(data, repeats):
+    "Rows of ranking all test users: fast, plain on a part of them, ratio."
+    torch.manual_seed(0)
+    model, plain = ADRec(data.n_items).eval(), PlainADRec(data.n_items).eval()
+    plain.load_state_dict(model.state_dict())
+    batches = list(evaluation_batches(data, users_per_batch=PLAIN_USERS))
+    batch, answers = batches[len(batches) // 2]
+    wide, users = pad_to_window([batch]), len(batch.users)
+    slow, fast = [], []
+    for _ in range(repeats):
+        slow.append(seconds(lambda: target_ranks(plain.score(wide), answers)) / users)
+        fast.append(seconds(lambda: evaluate(model, data)) / data.n_users)
+    yield "ranking all users, fast", np.median(fast) * data.n_users, "s", f"{data.n_users} users, median of {repeats}"
+    yield "ranking all users, plain", np.median(slow) * data.n_users, "s", f"timed on {users} users and scaled"
+    yield "ranking, against the plain way", np.median(np.divide(slow, fast)), "ratio", "target 60 (ML-100K 20)"
+
+
+# ---- how the cost grows
+
+BASE = dict(users=1024, length=10, items=4000, steps=32)
+GROWTH = dict(users=(512, 1024, 2048, 4096), length=(5, 10, 20, 50), items=(1000, 4000, 16_000, 64_000), steps=(4, 8, 16, 32, 64))
+
+
+def measure_growth(repeats):
+    "Rows of an epoch and a ranking of made-up data, one thing varied at a time."
+    for name, values in GROWTH.items():
+        for value in values:
+            size = BASE | {name: value}
+            data = made_up(size["users"], size["length"], size["items"])
+            torch.manual_seed(0)
+            model = ADRec(data.n_items, steps=size["steps"], schedule="cosine")
+            training = Training(model, data, Settings(), "adrec", device="cpu")
+            model.train()
+            updates = list(training_updates(data, np.random.default_rng(0)))
+            epoch = [seconds(lambda: [training.update(parts) for parts in updates]) for _ in range(repeats + 1)][1:]
+            ranking = [seconds(lambda: evaluate(model, data)) for _ in range(repeats)]
+            detail = ", ".join(f"{k} {v}" for k, v in size.items())
+            yield f"epoch, {name} = {value}", np.median(epoch), "s", detail
+            yield f"ranking, {name} = {value}", np.median(ranking), "s", detail
+
+
+# ---- memory, each in a process of its own
+
+def memory_probe(what, items):
+    "Do one thing on a large catalogue and print the peak memory of this process in bytes."
+    data = made_up(USERS, WINDOW, items)
+    if what == "training":
+        training = training_of(data)
+        for _ in range(2): training.update(next(training_updates(data, np.random.default_rng(0))))
+    if what == "ranking": evaluate(ADRec(items), data)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+
+
+def measure_memory(items=YELP_ITEMS):
+    "Rows of peak memory: the libraries and the data alone, two training updates, ranking."
+    for what in ("nothing", "training", "ranking"):
+        command = [sys.executable, __file__, "--probe", what, "--probe-items", str(items)]
+        peak = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
+        detail = f"{items} items, {USERS} users with {WINDOW} items, D = {DIM}" + ("; target 3" if what == "training" else "")
+        yield f"peak memory, {what}", peak / 1e9, "GB", detail
+
+
+# ---- putting it together
+
+def processor():
+    "The name of the processor."
+    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else ():
+        if line.startswith("model name"): return line.split(":")[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def provenance(arguments):
+    "What was measured, when, and on what."
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=Path(__file__).parent)
+    return {"command": "python benchmarks/speed.py " + " ".join(arguments), "date": str(date.today()), "commit": commit.stdout.strip(),
+            "processor": processor(), "cores": os.cpu_count(), "threads": torch.get_num_threads(),
+            "clock": "processor time" if clock is time.process_time else "wall clock",
+            "python": platform.python_version(), "torch": torch.__version__, "system": platform.system()}
+
+
+def data_sets(names):
+    "The data sets that are here; a line for those that are not."
+    for name in names:
+        folder = Path(os.environ.get("ADREC_TEST_DATA", "nowhere"))
+        try: yield load_data(name if name == "ml-100k" else folder/f"{name}.csv.gz")
+        except InputError as e: print(f"{name} not measured: {e}", file=sys.stderr)
+
+
+def measure(parts, names, repeats):
+    "All rows: part, data set, what, value, unit, remark."
+    for data in data_sets(names if {"training", "ranking"} & set(parts) else ()):
+        name = data.name.removesuffix(".gz").removesuffix(".csv")
+        if "training" in parts: yield from (("training", name, *row) for row in measure_training(data, repeats))
+        if "ranking" in parts: yield from (("ranking", name, *row) for row in measure_ranking(data, repeats))
+    if "growth" in parts: yield from (("growth", "made up", *row) for row in measure_growth(max(2, repeats // 2)))
+    if "memory" in parts: yield from (("memory", "made up", *row) for row in measure_memory())
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--parts", nargs="+", default=["training", "ranking", "growth", "memory"], choices=["training", "ranking", "growth", "memory"])
+    parser.add_argument("--data", nargs="+", default=["baby", "beauty", "ml-100k"], choices=["baby", "beauty", "ml-100k"])
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--processor-time", action="store_true", help="for a busy machine: one thread, and its processor time")
+    parser.add_argument("--out", help="write rows and provenance to this JSON file")
+    parser.add_argument("--probe", help=argparse.SUPPRESS)
+    parser.add_argument("--probe-items", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.processor_time:
+        torch.set_num_threads(1)
+        clock = time.process_time
+    if options.probe: sys.exit(memory_probe(options.probe, options.probe_items))
+    print(*(f"{k}: {v}" for k, v in provenance(sys.argv[1:]).items()), sep="\n")
+    rows = []
+    for part, data, what, value, unit, remark in measure(options.parts, options.data, options.repeats):
+        rows.append(dict(part=part, data=data, what=what, value=float(f"{value:.5g}"), unit=unit, remark=remark))
+        print(f"{data:<9} {what:<36}{value:12.4g} {unit:<8} {remark}", flush=True)
+    if options.out:
+        text = json.dumps({"provenance": provenance(sys.argv[1:]), "rows": rows}, indent=1, ensure_ascii=False)
+        Path(options.out).write_text(text + "\n", encoding="utf-8")
