@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from fastcore.basics import patch
 from torch import nn
 
-from .backbone import Encoder, key_padding_bias
+from .backbone import Encoder, FastDropout, key_padding_bias
 from .diffusion import GaussianDiffusion, TimeEmbedding, draw_steps, noise_like
 from .model import ADRec
 from .sasrec import SequentialRecommender, last_real
@@ -182,7 +182,7 @@ class DiffuRec(SequentialRecommender):
         if self.attention_sink:
             raise ValueError("attention_sink is not for DiffuRec: its mask hides the padding")
         self.noise_scale = noise_scale
-        self.input_dropout, self.dropout = nn.Dropout(embedding_dropout), nn.Dropout(dropout)
+        self.input_dropout, self.dropout = FastDropout(embedding_dropout), FastDropout(dropout)
         self.input_norm, self.norm = (nn.LayerNorm(dim, eps=1e-12) for _ in range(2))
         self.encoder = Encoder(dim, blocks, heads, dropout, norm_first=True)
         self.diffusion = GaussianDiffusion(noise_schedule(schedule, steps))
@@ -242,7 +242,8 @@ def losses(self:DiffuRec,
     first = 0 if self.padding_class else 1
     table = self.item_embedding.weight[first:]
     target = last_real(batch.target, batch.lengths) - first
-    total = F.linear_cross_entropy(self(batch, t, eps, scales), table, target, reduction="sum")
+    total = F.linear_cross_entropy(self(batch, t, eps, scales), table, target, reduction="sum",
+                                   options=nn.LinearCrossEntropyOptions(batch_chunk_size=256))
     return {"cross_entropy": (total, torch.as_tensor(len(target), device=target.device))}
 
 # %% ../nbs/07_baselines.ipynb #c0cf1f54

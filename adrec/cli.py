@@ -5,17 +5,17 @@
 # %% auto #0
 __all__ = ['app', 'Version', 'Debug', 'DataName', 'MinRating', 'KCore', 'UserColumn', 'ItemColumn', 'TimeColumn', 'RatingColumn',
            'AsJson', 'TIES_SAID', 'Split', 'Ties', 'SeenOut', 'Seed', 'Device', 'SETTINGS', 'DIFFUSION', 'GUIDED',
-           'OPTIONS', 'Out', 'ModelName', 'TrainingSeed', 'Epochs', 'Precision', 'Pretrained', 'Resume', 'Dim', 'Steps',
-           'Schedule', 'NoiseScale', 'Level', 'Guidance', 'ConditionDropout', 'MaxLength', 'LearningRate', 'Patience',
-           'Prefixes', 'PCGrad', 'Progress', 'AttentionSink', 'PaddingClass', 'WarmUpDecay', 'AnyMetric', 'UserId',
-           'History', 'HowMany', 'FilterSeen', 'QUESTIONS', 'SPELT', 'LabelFile', 'Key', 'PlotFolder', 'SampleSeed',
-           'examples', 'complaint', 'main', 'chosen', 'data_arguments', 'from_anywhere', 'print_json', 'print_columns',
-           'data', 'list_data_sets', 'print_facts', 'preprocessing', 'find_system', 'find_device', 'said_protocol',
-           'print_metrics', 'evaluate', 'pick', 'check_options', 'start_training', 'check_resumed', 'guarded',
-           'run_training', 'show_progress', 'train', 'report_training', 'find_history', 'print_history',
-           'print_recommendations', 'split_ids', 'check_recommend', 'recommend', 'export', 'aligned', 'diagnosis_rows',
-           'print_block', 'print_diagnoses', 'print_verdict', 'png', 'drawable', 'draw_figures', 'neighbour_files',
-           'say', 'open_tables', 'diagnose', 'report', 'demo']
+           'OPTIONS', 'Out', 'ModelName', 'TrainingSeed', 'Epochs', 'Precision', 'Pretrained', 'Resume', 'Dim',
+           'SamplingSteps', 'Steps', 'Schedule', 'NoiseScale', 'Level', 'Guidance', 'ConditionDropout', 'MaxLength',
+           'LearningRate', 'Patience', 'Prefixes', 'PCGrad', 'Progress', 'AttentionSink', 'PaddingClass', 'WarmUpDecay',
+           'AnyMetric', 'UserId', 'History', 'HowMany', 'FilterSeen', 'QUESTIONS', 'SPELT', 'LabelFile', 'Key',
+           'PlotFolder', 'SampleSeed', 'examples', 'complaint', 'main', 'chosen', 'data_arguments', 'from_anywhere',
+           'print_json', 'print_columns', 'data', 'list_data_sets', 'print_facts', 'preprocessing', 'find_system',
+           'find_device', 'said_protocol', 'print_metrics', 'evaluate', 'pick', 'check_options', 'start_training',
+           'check_resumed', 'guarded', 'run_training', 'show_progress', 'train', 'report_training', 'find_history',
+           'print_history', 'print_recommendations', 'split_ids', 'check_recommend', 'recommend', 'export', 'aligned',
+           'diagnosis_rows', 'print_block', 'print_diagnoses', 'print_verdict', 'png', 'drawable', 'draw_figures',
+           'neighbour_files', 'say', 'open_tables', 'diagnose', 'report', 'demo']
 
 # %% ../nbs/13_cli.ipynb #f9deb0f0
 import io
@@ -368,7 +368,7 @@ SETTINGS = ("learning_rate", "patience", "max_length", "prefixes", "pcgrad", "wa
             "any_metric")
 DIFFUSION = ("steps", "schedule", "noise_scale", "level")  # only a diffusion model has these
 GUIDED = ("guidance", "condition_dropout")                 # only DreamRec
-OPTIONS = ("dim", *DIFFUSION, *GUIDED, "attention_sink", "padding_class")
+OPTIONS = ("dim", *DIFFUSION, *GUIDED, "sampling_steps", "attention_sink", "padding_class")
 
 def pick(
     given:dict,  # the options that were given, by name
@@ -505,6 +505,9 @@ Resume = Annotated[bool, typer.Option(
 Dim = Annotated[int|None, typer.Option(
     min=1, metavar="D",
     help="Width of the model and of the item vectors.  [default: 128]")]
+SamplingSteps = Annotated[int|None, typer.Option(
+    min=1, metavar="S",
+    help="ADRec: recommend in S deterministic steps.  [default: all T, with fresh noise]")]
 Steps = Annotated[int|None, typer.Option(
     min=1, metavar="T",
     help="Diffusion steps.  [default: 32]")]
@@ -589,6 +592,7 @@ def train(
     pretrained:Pretrained=None, resume:Resume=False,
     dim:Dim=None, steps:Steps=None, schedule:Schedule=None,
     noise_scale:NoiseScale=None, level:Level=None,
+    sampling_steps:SamplingSteps=None,
     guidance:Guidance=None, condition_dropout:ConditionDropout=None,
     max_length:MaxLength=None, learning_rate:LearningRate=None, patience:Patience=None,
     prefixes:Prefixes=False, pcgrad:PCGrad=False, attention_sink:AttentionSink=False,
