@@ -22,7 +22,8 @@ from adrec.training import Settings, Training
 from plain import PlainADRec, pad_to_window
 
 DIM, STEPS, WINDOW, BLOCKS = 128, 32, 50, 4   # ADRec's defaults; two blocks in CAM and two in ADM
-USERS, YELP_ITEMS = 512, 64_669
+USERS = 512
+CATALOGUES = {64_669: WINDOW, 1_000_000: 10}  # items (the first: as many as Yelp's): items per user
 PLAIN_USERS = 256                             # ranked in the plain way, and scaled up to all users
 clock = time.perf_counter
 
@@ -155,7 +156,7 @@ def measure_growth(repeats):
 
 def memory_probe(what, items):
     "Do one thing on a large catalogue and print the peak memory of this process in bytes."
-    data = made_up(USERS, WINDOW, items)
+    data = made_up(USERS, CATALOGUES[items], items)
     if what == "training":
         training = training_of(data)
         for _ in range(2): training.update(next(training_updates(data, np.random.default_rng(0))))
@@ -163,13 +164,13 @@ def memory_probe(what, items):
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
 
-def measure_memory(items=YELP_ITEMS):
+def measure_memory():
     "Rows of peak memory: the libraries and the data alone, two training updates, ranking."
-    for what in ("nothing", "training", "ranking"):
-        command = [sys.executable, __file__, "--probe", what, "--probe-items", str(items)]
-        peak = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
-        detail = f"{items} items, {USERS} users with {WINDOW} items, D = {DIM}" + ("; target 3" if what == "training" else "")
-        yield f"peak memory, {what}", peak / 1e9, "GB", detail
+    for items, length in CATALOGUES.items():
+        for what in ("nothing", "training", "ranking"):
+            command = [sys.executable, __file__, "--probe", what, "--probe-items", str(items)]
+            peak = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
+            yield f"peak memory, {what}, {items:,} items", peak / 1e9, "GB", f"{USERS} users with {length} items, D = {DIM}"
 
 
 # ---- putting it together
