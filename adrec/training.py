@@ -174,7 +174,7 @@ class Training:
         self.model, self.data = model.to(self.device), data
         self.settings, self.system, self.seed = settings, system, seed
         self.optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate,
-                                          weight_decay=settings.weight_decay)
+                                          weight_decay=settings.weight_decay, fused=True)
         self.generator = torch.Generator(self.device)  # time steps, noise
         self.stage, self.epoch, self.step, self.waited = None, 0, 0, 0
         self.history, self.best_metrics, self.best_weights = [], {}, None

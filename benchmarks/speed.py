@@ -7,7 +7,7 @@ are interleaved (matrix product, plain, fast, matrix product, plain, …) and th
 
 Baby and Beauty are read from the folder that ADREC_TEST_DATA names, and left out without it. Not run by the tests.
 """
-import argparse, json, os, platform, resource, subprocess, sys, time
+import argparse, json, os, platform, re, subprocess, sys, time
 from datetime import date
 from pathlib import Path
 
@@ -154,6 +154,13 @@ def measure_growth(repeats):
 
 # ---- memory, each in a process of its own
 
+def peak_memory():
+    "Bytes that this process has held at most. (Linux's `ru_maxrss` would begin with what the parent held.)"
+    status = Path("/proc/self/status")
+    if status.exists(): return 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1])
+    import resource
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
 def memory_probe(what, items):
     "Do one thing on a large catalogue and print the peak memory of this process in bytes."
     data = made_up(USERS, CATALOGUES[items], items)
@@ -161,7 +168,7 @@ def memory_probe(what, items):
         training = training_of(data)
         for _ in range(2): training.update(next(training_updates(data, np.random.default_rng(0))))
     if what == "ranking": evaluate(ADRec(items), data)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    print(peak_memory())
 
 
 def measure_memory():
