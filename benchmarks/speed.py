@@ -230,11 +230,12 @@ if __name__ == "__main__":
         torch.set_num_threads(1)
         clock = time.process_time
     if options.probe: sys.exit(memory_probe(options.probe, options.probe_items))
-    print(*(f"{k}: {v}" for k, v in provenance(sys.argv[1:]).items()), sep="\n")
+    words = [word for word in sys.argv[1:] if word not in ("--out", options.out)]
+    print(*(f"{k}: {v}" for k, v in provenance(words).items()), sep="\n")
     rows = []
     for part, data, what, value, unit, remark in measure(options.parts, options.data, options.repeats):
         rows.append(dict(part=part, data=data, what=what, value=float(f"{value:.5g}"), unit=unit, remark=remark))
         print(f"{data:<9} {what:<36}{value:12.4g} {unit:<8} {remark}", flush=True)
     if options.out:
-        text = json.dumps({"provenance": provenance(sys.argv[1:]), "rows": rows}, indent=1, ensure_ascii=False)
+        text = json.dumps({"provenance": provenance(words), "rows": rows}, indent=1, ensure_ascii=False)
         Path(options.out).write_text(text + "\n", encoding="utf-8")
