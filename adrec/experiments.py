@@ -18,7 +18,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from .collapse import run_recorder
+from .collapse import read_tables, run_recorder
 from .data import InputError, SequenceData, load_data
 from .plots import plot_history, plot_intervals, plot_spectrum
 from .ranking import BASELINES, confidence_interval, evaluate, interval_table
@@ -193,13 +193,15 @@ def collect_runs(
     path,                         # .npz file to write
     metrics=("HR@20", "NDCG@20"), # per-user metrics to keep
 )->Path:
-    "Evaluate runs on the test split and store per-user metrics with their provenance."
+    "Evaluate runs on the test split; store per-user metrics, diagnoses and provenance."
     arrays, provenance = {m: [] for m in metrics}, []
-    for run in map(load_run, folders):
+    for folder in folders:
+        run, (table,) = load_run(folder), read_tables(folder).values()
         evaluation = evaluate(run.model, run.data())
         for m in metrics: arrays[m].append(evaluation.per_user[m].astype(np.float32))
         provenance.append(run.config | dict(epochs=epochs_trained(run),
-                                            validation=run.metrics["validation"]))
+                                            validation=run.metrics["validation"],
+                                            diagnosis=table.diagnose().as_dict()))
     buffer = io.BytesIO()
     np.savez_compressed(buffer, provenance=json.dumps(provenance), **arrays)
     return write_atomically(path, buffer.getvalue())
