@@ -185,7 +185,7 @@ def demo_text(
         lines += [f"User {row.user} watched last: {'; '.join(row.watched)}", "ADRec recommends:"]
         lines += [*(f"  {i}. {title}" for i, title in enumerate(row.recommended, 1)), ""]
     lines += [f"Written in {result.seconds:.0f} s:", *(f"  {path}" for path in result.files), ""]
-    return "\n".join([*lines, f"Open the last one in a browser: {result.files[-1].resolve().as_uri()}"])
+    return "\n".join([*lines, f"Open {result.files[-1]} in a browser."])
 
 # %% ../nbs/12_experiments.ipynb #1702fd5c
 def collect_runs(
