@@ -227,6 +227,8 @@ class UpdateLosses(nn.Module):
 def prepare(self:Training):
     "Wrap the model for the processes and the precision at hand; again whenever the table freezes."
     self.losses = self.accelerator.prepare_model(UpdateLosses(self.model))
+    if self.settings.pcgrad:  # it averages the gradient of each loss by itself, see below
+        self.losses = self.accelerator.unwrap_model(self.losses)
 
 # %% ../nbs/08_training.ipynb #adbb40cc
 @patch
@@ -250,9 +252,7 @@ def update(self:Training,
 )->dict:    # the mean of each loss
     "One step of the optimiser."
     self.optimizer.zero_grad()
-    if self.settings.pcgrad:
-        with self.accelerator.no_sync(self.losses): losses = self.own_losses(parts)
-    else: losses = self.own_losses(parts)
+    losses = self.own_losses(parts)
     self.backward(list(losses.values()))
     self.optimizer.step()
     self.step += 1

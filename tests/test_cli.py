@@ -318,6 +318,7 @@ def test_after_ctrl_c_a_training_resumes_to_the_same_numbers(adrec, whole, monke
         if (self.system, self.epoch) == ("adrec", 8): signal.raise_signal(signal.SIGINT)
         return run_epoch(self, *args, **options)
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background may ignore it
     with monkeypatch.context() as patched:
         patched.setattr(Training, "run_epoch", until_the_eighth)
         done = adrec(f"{TO_INTERRUPT} --out cut")
