@@ -14,7 +14,7 @@ from torch import nn
 from .backbone import Encoder, FastDropout, key_padding_bias
 from .diffusion import GaussianDiffusion, TimeEmbedding, draw_steps, noise_like
 from .model import ADRec
-from .sasrec import SequentialRecommender, last_real
+from .sasrec import SequentialRecommender, catalogue_cross_entropy, last_real
 from .schedule import noise_schedule
 
 # %% ../nbs/07_baselines.ipynb #777c32ef
@@ -239,11 +239,9 @@ def losses(self:DiffuRec,
     "Cross-entropy of the denoised last target over all items (Li et al. 2024)."
     t, eps = draw_one_each(self, batch, generator, t, eps)
     if scales is None: scales = self.draw_scales(batch, generator)
-    first = 0 if self.padding_class else 1
-    table = self.item_embedding.weight[first:]
-    target = last_real(batch.target, batch.lengths) - first
-    total = F.linear_cross_entropy(self(batch, t, eps, scales), table, target, reduction="sum",
-                                   options=nn.LinearCrossEntropyOptions(batch_chunk_size=256))
+    target = last_real(batch.target, batch.lengths)
+    total = catalogue_cross_entropy(self(batch, t, eps, scales), target,
+                                    self.item_embedding.weight, self.padding_class)
     return {"cross_entropy": (total, torch.as_tensor(len(target), device=target.device))}
 
 # %% ../nbs/07_baselines.ipynb #c0cf1f54
