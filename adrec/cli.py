@@ -940,7 +940,7 @@ def open_tables(
     labels:str|None,  # a file
 )->dict:              # name -> `Table`
     "Read tables and labels, and pass on what was noted."
-    from adrec.collapse import read_labels, read_tables
+    from adrec.tables import read_labels, read_tables
     tables = read_tables(sources, key)
     for name, table in tables.items():
         for note in table.notes: say(note)

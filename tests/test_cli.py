@@ -433,7 +433,7 @@ def test_diagnose_shows_values_beside_their_nulls_and_then_the_verdicts(adrec, m
     lines = done.out.splitlines()
     assert done.code == 0 and lines[0].split() == ["gauss", "eight", "groups"]
     assert lines[1].split() == ["300", "x", "32"] * 3 and lines[2].split() == ["value", "noise"] * 3
-    from adrec.collapse import read_tables
+    from adrec.tables import read_tables
     value, null = next(iter(read_tables("gauss.npy").values())).diagnose().values["participation_ratio"]
     row = next(line for line in lines if "participation ratio" in line).split()[2:]
     assert len(row) == 6 and row[:2] == [f"{value:.1f}", f"{null:.1f}"] == [row[0], row[3]]
@@ -468,7 +468,7 @@ def test_every_diagnostic_has_its_place_under_a_question():
 def test_diagnose_a_run_with_its_genres_and_popularity(adrec, made):
     found, = strict(adrec(f"diagnose {made/'sasrec'} --json").out)
     assert found["name"] == "sasrec" and "neighbour_lift" in found and found["n"] == 60
-    from adrec.collapse import read_tables
+    from adrec.tables import read_tables
     from adrec.data import load_data
     table, = read_tables(made/"sasrec").values()
     data = load_data("synthetic")

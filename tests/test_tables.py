@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from adrec.collapse import Table, as_table, diagnose, read_labels, read_tables
+from adrec.collapse import as_table, diagnose
+from adrec.tables import Table, read_labels, read_tables
 from adrec.data import InputError
 
 VECTORS = np.random.default_rng(0).normal(size=(30, 6)).astype(np.float32)
