@@ -40,7 +40,8 @@ from torch import nn
 
 from .data import InputError, file_kind, nearest_hint
 from .ranking import Popularity
-from .training import is_main_process, load_run, one_line, write_atomically
+from .runs import load_run
+from .training import is_main_process, one_line, write_atomically
 
 # %% ../nbs/09_collapse.ipynb #19dd136f
 def _unwrap(
