@@ -270,7 +270,7 @@ def find_system(
         raise InputError(f"there is no run folder {name!r}, and no system of that name that "
                          f"needs no training.{nearest_hint(name, BASELINES)} "
                          f"Such are {', '.join(BASELINES)}")
-    from adrec.training import load_run, run_data
+    from adrec.runs import load_run, run_data
     run = load_run(name, find_device(device))
     data = run_data(run.folder, run.config, load_data(**arguments) if arguments else None)
     return run.model, data, {"max_length": run.config["settings"]["max_length"]}
@@ -399,7 +399,7 @@ def start_training(
     arguments:dict,  # for `load_data`
 ):                   # the data
     "Write a run folder for these options; `InputError` before anything is written."
-    from adrec import training
+    from adrec import runs, training
     from adrec.data import InputError, load_data
     if not arguments:
         raise InputError("train on which data? Say it with --data NAME or --data FILE")
@@ -408,8 +408,8 @@ def start_training(
     model, epochs, table = given.get("model", "adrec"), given.get("epochs", 500), None
     stages = training.one_stage(model, epochs)
     if model == "adrec": stages = training.three_stages(epochs)
-    if "pretrained" in given: table = training.pretrained_items(given["pretrained"], data)
-    training.start_run(
+    if "pretrained" in given: table = runs.pretrained_items(given["pretrained"], data)
+    runs.start_run(
         out, data, stages, training.Settings(**pick(given, SETTINGS)), pick(given, OPTIONS),
         seed=given.get("seed", 0), pretrained=table, precision=given.get("precision", "no"),
         data_arguments=from_anywhere(arguments))
@@ -422,7 +422,7 @@ def check_resumed(
 ):
     "On resuming, an option may be repeated, but not changed; `InputError` names the one that was."
     from adrec.data import InputError
-    from adrec.training import RunFolder
+    from adrec.runs import RunFolder
     config = RunFolder(out).read_json("config.json")
     if "pretrained" in given:
         raise InputError("--pretrained says how a run begins: leave it out with --resume")
@@ -462,7 +462,7 @@ def run_training(
     progress:bool,   # show progress bars?
 ):                   # the finished `Run`
     "Begin or resume a training, and see it through."
-    from adrec import training
+    from adrec import runs
     from adrec.collapse import run_recorder
     from adrec.data import load_data
     resume = "resume" in given
@@ -470,9 +470,9 @@ def run_training(
         check_resumed(out, given)
         data = load_data(**arguments) if arguments else None
     else: data = start_training(out, given, arguments)
-    about = training.RunFolder(out).read_json("config.json")["data"]
+    about = runs.RunFolder(out).read_json("config.json")["data"]
     with guarded(out, fresh=not resume):
-        return training.continue_run(out, data, run_recorder(out, about["n_items"]),
+        return runs.continue_run(out, data, run_recorder(out, about["n_items"]),
                                      device=device, progress=progress)
 
 # %% ../nbs/13_cli.ipynb #7ba5a92f
@@ -635,7 +635,7 @@ def find_history(
 )->list:             # original item ids, oldest first
     "Everything that is known of a user."
     from adrec.data import load_data
-    from adrec.training import run_data
+    from adrec.runs import run_data
     data = run_data(run.folder, run.config, load_data(**arguments) if arguments else None)
     return data.item_info.item_id.loc[data.sequence(data.user_row(user))].tolist()
 
@@ -712,7 +712,7 @@ def recommend(
     them, the held-out validation and test items included. Scores compare items within one
     answer; they are no probabilities. --data is needed only with --user, if the file of the
     data has moved."""
-    from adrec.training import load_run
+    from adrec.runs import load_run
     arguments = data_arguments(data_name, min_rating, k_core, user_column, item_column,
                                time_column, rating_column)
     check_recommend(user, history, arguments)
@@ -745,7 +745,7 @@ def export(
     column per dimension. An .npy file holds the bare matrix, (items, dimensions); the ids of
     its rows are written beside it, as NAME.items.csv."""
     from adrec.data import InputError
-    from adrec.training import load_run
+    from adrec.runs import load_run
     if Path(out).resolve().parent == Path(run).resolve():
         raise InputError(f"{out}: a run folder keeps only its own files; write somewhere else")
     found = load_run(run)
@@ -1004,7 +1004,7 @@ def report(
     words and figures, what they recommend, and an item map to explore. One file; it needs no
     network."""
     from adrec.report import write_report
-    from adrec.training import load_run
+    from adrec.runs import load_run
     path = write_report([load_run(run) for run in runs], out, seed)
     print(f"wrote {path} ({path.stat().st_size / 1e6:.1f} MB): open it in a browser")
 

@@ -23,9 +23,9 @@ from .data import InputError, SequenceData, load_data
 from .plots import plot_history, plot_intervals, plot_spectrum
 from .ranking import BASELINES, confidence_interval, evaluate, interval_table
 from .report import write_report
+from .runs import continue_run, load_run, start_run
 from .tables import read_tables
-from .training import (Settings, continue_run, load_run, one_stage, start_run, three_stages,
-                            write_atomically)
+from .training import Settings, one_stage, three_stages, write_atomically
 
 # %% ../nbs/12_experiments.ipynb #7474de19
 def paired_difference(

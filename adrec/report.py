@@ -38,7 +38,8 @@ from .plots import (_checked_tables, _columns, _named, _nearest, _stage_marks, a
                          plot_intervals, plot_norms, plot_pca, plot_spectrum,
                          plot_spectrum_history, styles)
 from .ranking import BASELINES, evaluate, interval_table, training_pairs
-from .training import Settings, run_data, write_atomically
+from .runs import run_data
+from .training import Settings, write_atomically
 
 # %% ../nbs/11_report.ipynb #22d956a1
 def _rms(table): return np.sqrt((table ** 2).sum(axis=1).mean())
@@ -890,7 +891,7 @@ def _source(run)->str:
 
 # %% ../nbs/11_report.ipynb #3577ba89
 def write_report(
-    runs,         # finished runs, see `adrec.training.load_run`
+    runs,         # finished runs, see `adrec.runs.load_run`
     path,         # the page to write, ending in .html
     seed:int=0,   # of evaluations, samples and the noise
     labels=None,  # one per item; None: its genres, if known

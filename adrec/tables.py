@@ -26,7 +26,8 @@ from safetensors.torch import load
 from .collapse import Diagnosis, as_table, diagnose
 from .data import InputError, file_kind, nearest_hint
 from .ranking import Popularity
-from .training import load_run, one_line
+from .runs import load_run
+from .training import one_line
 
 # %% ../nbs/21_tables.ipynb #ada05b20
 @dataclass(frozen=True)

@@ -220,7 +220,7 @@ def test_options_reach_the_configuration(adrec):
 
 
 def test_guidance_and_prefixes_reach_the_run(adrec):
-    from adrec.training import load_run
+    from adrec.runs import load_run
     guided = "--model dreamrec --steps 4 --guidance 2 --condition-dropout 0.1 --prefixes"
     assert adrec(f"train {SMALL} --out a --epochs 1 {guided}").code == 0
     model, config = load_run("a").model, json.loads(Path("a/config.json").read_text())
@@ -231,7 +231,7 @@ def test_guidance_and_prefixes_reach_the_run(adrec):
 
 
 def test_the_noise_scale_reaches_the_model(adrec):
-    from adrec.training import load_run
+    from adrec.runs import load_run
     assert adrec(f"train {SMALL} --out a --epochs 1 --steps 8 --noise-scale 0").code == 0
     assert load_run("a").model.noise_scale == 0
 
@@ -371,7 +371,7 @@ def test_recommend_for_a_user_rests_on_everything_known(adrec, made):
 
 
 def test_export_writes_the_vectors_with_their_ids(adrec, made):
-    from adrec.training import load_run
+    from adrec.runs import load_run
     vectors = load_run(made/"adrec").model.item_embeddings().detach().numpy()
     for name in ("items.npy", "items.csv", "items.parquet"):
         done = adrec(f"export {made/'adrec'} -o {name}")

@@ -5,7 +5,8 @@ import pytest
 from adrec.data import InputError, load_data, synthetic_data
 from adrec.experiments import (collect_runs, comparison_sentences, demo, demo_text, load_results, paired_difference)
 from adrec.ranking import BASELINES, evaluate
-from adrec.training import continue_run, one_stage, start_run
+from adrec.runs import continue_run, start_run
+from adrec.training import one_stage
 
 data, _ = synthetic_data(seed=0)
 
