@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['AMAZON', 'READERS', 'CACHE_FORMAT', 'CACHE_FROM', 'ML100K_SOURCE', 'ML100K_URL', 'ML100K_HASH', 'DATA_SETS',
            'HELD_OUT', 'k_core_step', 'k_core', 'InputError', 'SequenceData', 'encode_ids', 'check_lengths',
-           'kept_rows', 'build_sequences', 'nearest_hint', 'pick_columns', 'read_text', 'read_parquet', 'json_record',
-           'read_json_lines', 'complain', 'read_numbers', 'read_times', 'check_duplicates', 'check_ids',
+           'kept_rows', 'build_sequences', 'shown', 'nearest_hint', 'pick_columns', 'read_text', 'read_parquet',
+           'json_record', 'read_json_lines', 'complain', 'read_numbers', 'read_times', 'check_duplicates', 'check_ids',
            'check_interactions', 'file_kind', 'check_path', 'read_interactions', 'cache_folder', 'cache_entry',
            'file_digest', 'save_cached', 'load_cached', 'find_recbole_files', 'read_recbole_ml100k',
            'read_grouplens_ml100k', 'ml100k_tables', 'check_name', 'choose_preprocessing', 'read_sequences',
@@ -152,13 +152,21 @@ def build_sequences(
         dict(min_rating=min_rating, k_core=k))
 
 # %% ../nbs/00_data.ipynb #8286303a
+def shown(
+    value,        # anything that came from outside: an id, a cell, a name
+    most:int=60,  # characters
+)->str:
+    "A value for a message: quoted, with control characters escaped, and cut where it is long."
+    text = repr(value)
+    return text if len(text) <= most + 2 else f"{text[:most]}…"
+
 def nearest_hint(
     name:str,  # what was asked for
     known,     # the names that exist
 )->str:        # " Did you mean ...?", or nothing when no name is near
     "The nearest known name, as a sentence to put behind an error message."
-    near = difflib.get_close_matches(str(name), [str(k) for k in known], n=1, cutoff=0.5)
-    return f" Did you mean {near[0]!r}?" if near else ""
+    near = difflib.get_close_matches(str(name)[:200], [str(k) for k in known], n=1, cutoff=0.5)
+    return f" Did you mean {shown(near[0])}?" if near else ""
 
 # %% ../nbs/00_data.ipynb #872baba3
 @patch
@@ -170,7 +178,7 @@ def user_row(
     rows = np.flatnonzero(self.user_ids == str(user_id))
     if len(rows) == 0:
         hint = nearest_hint(user_id, self.user_ids)
-        raise InputError(f"{self.name} has no user {str(user_id)!r}.{hint}")
+        raise InputError(f"{self.name} has no user {shown(str(user_id))}.{hint}")
     return int(rows[0])
 
 # %% ../nbs/00_data.ipynb #d5e8c57e
@@ -184,7 +192,7 @@ def item_numbers(
     numbers = pd.Index(self.item_info.item_id).get_indexer(ids).astype(np.int64) + 1
     for i in np.flatnonzero(numbers == 0)[:1]:
         hint = nearest_hint(ids[i], self.item_info.item_id)
-        raise InputError(f"{self.name} has no item {ids[i]!r}.{hint}")
+        raise InputError(f"{self.name} has no item {shown(ids[i])}.{hint}")
     return numbers
 
 # %% ../nbs/00_data.ipynb #bd802a53

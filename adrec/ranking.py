@@ -20,7 +20,7 @@ import torch
 from scipy import sparse, stats
 from torch import nn
 
-from .data import InputError, evaluation_batches, nearest_hint
+from .data import InputError, evaluation_batches, nearest_hint, shown
 
 # %% ../nbs/01_ranking.ipynb #d2276419
 class TargetRanks(NamedTuple):
@@ -51,7 +51,7 @@ def check_choice(
 ):
     "Raise `InputError`, with the nearest name, unless `value` is one of `choices`."
     if value not in choices:
-        raise InputError(f"unknown {what} {value!r}.{nearest_hint(value, choices)} "
+        raise InputError(f"unknown {what} {shown(value)}.{nearest_hint(value, choices)} "
                          f"There are {', '.join(choices)}")
 
 # %% ../nbs/01_ranking.ipynb #66a4e23a

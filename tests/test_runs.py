@@ -1,5 +1,5 @@
 "Run folders: a run can be interrupted, continued, read back and moved, and what is damaged is named."
-import json, os
+import copy as copies, json, os
 from dataclasses import replace
 from itertools import product
 from types import SimpleNamespace
@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from adrec import runs
-from adrec.data import InputError, synthetic_data
+from adrec.data import InputError, load_data, synthetic_data
 from adrec.ranking import evaluate
-from adrec.runs import RunFolder, continue_run, load_run, pretrained_items, start_run
+from adrec.runs import RunFolder, continue_run, extend_run, load_run, pretrained_items, run_data, start_run
 from adrec.training import Settings, Stage, one_stage, read_checkpoint, three_stages, train
 
 OPTIONS = {"dim": 8, "blocks": 1, "heads": 2, "steps": 4}
@@ -48,7 +48,7 @@ def go(out, data, callbacks=()): return continue_run(out, data, callbacks, devic
 def same_run(a, b):
     "Do two finished run folders hold the same results?"
     assert {p.name for p in a.iterdir()} == {p.name for p in b.iterdir()} == {
-        "config.json", "items.csv", "stage1.safetensors", "history.jsonl", "model.safetensors", "metrics.json"}
+        "config.json", "items.csv", "stage1.safetensors", "history.jsonl", "checkpoint.safetensors", "model.safetensors", "metrics.json"}
     for name in ("config.json", "items.csv", "metrics.json"): assert (a/name).read_text() == (b/name).read_text(), name
     for name in ("stage1.safetensors", "model.safetensors"): assert equal(load_file(a/name), load_file(b/name)), name
     assert timeless(RunFolder(a).read_history()) == timeless(RunFolder(b).read_history())
@@ -360,5 +360,254 @@ def test_strange_ids_and_titles_come_back_as_they_were(data, tmp_path):
     odd = replace(data, item_info=info)
     start_run(tmp_path/"run", odd, one_stage("sasrec", 1), EVERY, {"dim": 8})
     run = go(tmp_path/"run", odd)
-    assert run.items.item_id.tolist() == info.item_id.tolist() and run.items.title[3] == ""
+    assert run.items.item_id.tolist() == info.item_id.tolist() and run.items.title.isna().tolist() == info.title.isna().tolist()
     assert run.recommend(["007", "NA"], k=3).shape[0] == 3
+
+
+# ---- every key of every JSON file, spoilt in every way
+
+WRONG = [None, True, 1, -1, 1.5, "x", "", [], {}, [{}], float("nan"), 10**30, 10**12, "\ud800", [[[[]]]]]
+
+def places(value, path=()):
+    "The paths of all keys and elements of a JSON value."
+    steps = value.keys() if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    for step in steps:
+        yield (*path, step)
+        yield from places(value[step], (*path, step))
+
+def mutated(value, path, new):
+    "The value with another one at a path; `...` removes it."
+    value = copies.deepcopy(value)
+    at = value
+    for step in path[:-1]: at = at[step]
+    if new is ...: del at[path[-1]]
+    else: at[path[-1]] = new
+    return value
+
+def read_or_refuse(read):
+    "Nothing but an answer or an `InputError` of one line that is not too long may come."
+    try: read()
+    except InputError as e: assert "\n" not in str(e) and len(str(e)) < 600, e
+
+def use(folder, data):
+    "What the commands do with a folder, short of long computations."
+    run = load_run(folder)
+    run_data(run.folder, run.config, data)
+    run.recommend(["i1"], k=3)
+
+
+@pytest.mark.parametrize("name", ["config.json", "metrics.json"])
+def test_every_key_of_a_json_file_may_be_spoilt(name, copy, data):
+    whole, told = json.loads((copy/name).read_text()), 0
+    for path in places(whole):
+        for new in (..., *WRONG):
+            (copy/name).write_text(json.dumps(mutated(whole, path, new)))
+            read_or_refuse(lambda: use(copy, data))
+            try: load_run(copy)
+            except InputError as e: assert name in str(e) or "items" in str(e), e; told += 1
+    assert told > 100
+
+
+def test_every_key_of_a_history_may_be_spoilt(copy, data):
+    lines = (copy/"history.jsonl").read_text().splitlines()
+    whole = json.loads(lines[1])
+    for path in places(whole):
+        for new in (..., *WRONG):
+            (copy/"history.jsonl").write_text("\n".join([lines[0], json.dumps(mutated(whole, path, new)), *lines[2:]]))
+            read_or_refuse(lambda: use(copy, data))
+    (copy/"history.jsonl").write_text("\n".join([*lines[:2], json.dumps(whole | {"seconds": "long"})]))
+    with pytest.raises(InputError, match=r"history\.jsonl, line 3: 'seconds' should be a number, not 'long'"): load_run(copy)
+
+
+def test_a_spoilt_configuration_cannot_be_resumed(copy, data):
+    whole = json.loads((copy/"config.json").read_text())
+    (copy/"metrics.json").unlink()
+    class Enough(Exception): pass
+    def stop(state): raise Enough
+    for path in places(whole):
+        for new in (..., None, "x", [], {}, float("nan"), 10**30, -1):
+            (copy/"config.json").write_text(json.dumps(mutated(whole, path, new)))
+            def resume():
+                try: go(copy, data, [SimpleNamespace(on_step=stop)])
+                except Enough: pass
+            read_or_refuse(resume)
+
+
+@pytest.mark.parametrize("path, new, message", [
+    (("data",), 1, "'data' should be an object, not 1"),
+    (("data", "arguments"), "x", "'data.arguments' should be an object or null, not 'x'"),
+    (("data", "arguments"), ..., "'data.arguments' is missing"),
+    (("data", "arguments"), {"source": 1}, "'data.arguments.source' should be text, not 1"),
+    (("data", "arguments"), {"source": "a.csv", "usr": "u"}, "'data.arguments.usr' is not known here. Did you mean 'user'"),
+    (("data", "fingerprint"), ..., "'data.fingerprint' is missing; it should be text"),
+    (("versions",), "", "'versions' should be an object, not ''"),
+    (("settings", "max_length"), 2.5, "'settings.max_length' should be a whole number, not 2.5"),
+    (("settings", "patience"), -1, "patience"),
+    (("options", "dim"), "8", "'options.dim' should be a whole number, not '8'"),
+    (("options", "noise_scale"), "x", "'options.noise_scale' should be a number, not 'x'"),
+    (("stages",), [], "'stages' is empty"),
+    (("stages", 1, "epochs"), True, r"'stages\[1\].epochs' should be a whole number, not True"),
+    (("stages", 0, "system"), "x" * 1000, r"'stages\[0\].system' should be one of sasrec, .*, not 'x{50,60}…"),
+    (("precision",), "fp8", "'precision' should be one of no, bf16, not 'fp8'"),
+    (("system",), "\x1b]0;gone", r"not '\\\\x1b"),
+])
+def test_a_wrong_value_is_named_with_what_would_be_right(path, new, message, copy):
+    whole = json.loads((copy/"config.json").read_text())
+    (copy/"config.json").write_text(json.dumps(mutated(whole, path, new)))
+    with pytest.raises(InputError, match=rf"config\.json: .*{message}"): load_run(copy)
+
+
+@pytest.mark.parametrize("text", ["9" * 5000, '{"seed": ' + "9" * 5000 + "}", "[" * 100_000, '{"a":' * 50_000, "{", "", "\ufeff"])
+def test_json_that_breaks_a_parser(text, copy):
+    for name in ("config.json", "metrics.json", "history.jsonl"):
+        before = (copy/name).read_bytes()
+        (copy/name).write_text(text, encoding="utf-8")
+        if (name, text) not in (("history.jsonl", ""), ("history.jsonl", "\ufeff")):
+            with pytest.raises(InputError, match=name.replace(".", r"\.")) as e: load_run(copy)
+            assert "\n" not in str(e.value) and len(str(e.value)) < 400
+        (copy/name).write_bytes(before)
+    load_run(copy)
+
+
+def test_a_mark_of_byte_order_and_missing_settings_are_no_faults(copy):
+    config = json.loads((copy/"config.json").read_text())
+    del config["settings"]["weight_decay"]
+    (copy/"config.json").write_text(json.dumps(config), encoding="utf-8-sig")
+    assert load_run(copy).config["settings"]["weight_decay"] == Settings().weight_decay
+
+
+def test_options_that_could_not_be_read_again_are_refused_at_once(data, tmp_path):
+    with pytest.raises(InputError, match="'options.noise_scale' should be a number"):
+        start_run(tmp_path/"run", data, RECIPE, EVERY, OPTIONS | {"noise_scale": "much"})
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_item_file_must_be_in_order(copy):
+    items = pd.read_csv(copy/"items.csv")
+    items.sort_values("item_id").to_csv(copy/"items.csv", index=False)
+    with pytest.raises(InputError, match="items.csv: the column 'item' should count"): load_run(copy)
+    items.assign(item_id="i1").to_csv(copy/"items.csv", index=False)
+    with pytest.raises(InputError, match="items.csv: 'i1' stands in two rows"): load_run(copy)
+    items.assign(interactions="many").to_csv(copy/"items.csv", index=False)
+    with pytest.raises(InputError, match="items.csv is not the item file"): load_run(copy)
+    items.drop(columns="interactions").to_csv(copy/"items.csv", index=False)
+    assert load_run(copy).counts is None and not len(load_run(copy).untrained())
+
+
+def test_tensors_are_copies_so_that_their_file_can_be_replaced(copy):
+    tensors = RunFolder(copy).read_tensors("model.safetensors")
+    (copy/"model.safetensors").write_bytes(b"")  # a mapped file would end the process here
+    assert all(torch.isfinite(tensor).all() for tensor in tensors.values())
+
+
+def test_a_folder_that_was_there_before_stays_when_a_run_cannot_begin(data, tmp_path, monkeypatch):
+    def full(*_): raise OSError(28, "No space left on device")
+    monkeypatch.setattr(RunFolder, "write_stage1", full)
+    (tmp_path/"empty").mkdir()
+    for name in ("empty", "new"):
+        with pytest.raises(OSError): start_run(tmp_path/name, data, RECIPE, EVERY, OPTIONS, pretrained=torch.zeros(30, 8))
+    assert [path.name for path in tmp_path.rglob("*")] == ["empty"]
+    with pytest.raises(InputError, match="name of the run folder is empty"): start_run("", data, RECIPE, EVERY, OPTIONS)
+
+
+# ---- data that have moved
+
+def test_data_that_have_moved_are_named_and_can_be_pointed_to(tmp_path):
+    rows = [(f"u{u}", f"i{(u + j) % 25}", j) for u in range(40) for j in range(6)]
+    pd.DataFrame(rows, columns=["who", "item_id", "timestamp"]).to_csv(tmp_path/"log.csv", index=False)
+    (tmp_path/"lag.csv").write_text("who,item_id,timestamp\n")  # near in name, and not meant
+    arguments = dict(source=str(tmp_path/"log.csv"), user="who")
+    start_run(tmp_path/"run", load_data(**arguments), one_stage("sasrec", 1), EVERY, {"dim": 8}, data_arguments=arguments)
+    run = go(tmp_path/"run", None)
+    (tmp_path/"log.csv").rename(tmp_path/"moved.csv")
+    with pytest.raises(InputError, match="log.csv, and there is no such file now: .*--data FILE") as e: run.data()
+    assert "lag.csv" not in str(e.value) and "Did you mean" not in str(e.value)
+    assert run.data({"source": str(tmp_path/"moved.csv")}).n_users == 40, "the column `who` is remembered"
+    with pytest.raises(InputError, match="other data"): run.data({"source": "synthetic"})
+    with pytest.raises(InputError, match="nosuch.csv"): run.data({"source": str(tmp_path/"nosuch.csv")})
+
+
+# ---- more epochs
+
+FIVE = replace(EVERY, validate_every=5)
+
+@pytest.mark.parametrize("recipe, few, many", [
+    (lambda n: one_stage("sasrec", n), 7, 12), (lambda n: one_stage("sasrec", n), 6, 11), (lambda n: one_stage("sasrec", n), 2, 7),
+    (lambda n: one_stage("adrec", n), 12, 13), (three_stages, 6, 8), (three_stages, 3, 7)])
+@pytest.mark.parametrize("cut", [None, 1, 4])
+def test_a_run_with_more_epochs_is_the_run_that_had_them_from_the_start(recipe, few, many, cut, data, tmp_path):
+    start_run(tmp_path/"long", data, recipe(many), FIVE, OPTIONS if recipe is three_stages else {"dim": 8}, seed=2)
+    start_run(tmp_path/"short", data, recipe(few), FIVE, OPTIONS if recipe is three_stages else {"dim": 8}, seed=2)
+    straight = go(tmp_path/"long", data)
+    if cut is None: go(tmp_path/"short", data)
+    else:
+        with pytest.raises(KeyboardInterrupt): go(tmp_path/"short", data, [Pull("on_step", lambda s: s.epoch == min(cut, few - 1))])
+    extend_run(tmp_path/"short", many)
+    torch.manual_seed(99)
+    longer = go(tmp_path/"short", data)
+    assert longer.config == straight.config and longer.metrics == straight.metrics and epochs_of(longer) == epochs_of(straight)
+    for name in ("model.safetensors", *("stage1.safetensors",) * (recipe is three_stages)):
+        assert equal(load_file(tmp_path/"short"/name), load_file(tmp_path/"long"/name))
+
+
+def test_more_epochs_go_on_from_the_checkpoint(data, tmp_path):
+    start_run(tmp_path/"run", data, one_stage("sasrec", 7), FIVE, {"dim": 8})
+    go(tmp_path/"run", data)
+    assert extend_run(tmp_path/"run", 9) == ""
+    heard = []
+    go(tmp_path/"run", data, [SimpleNamespace(on_stage=lambda s: heard.append(s.epoch))])
+    assert heard == [6, 9], "epoch 5 was the last one after which a validation was due"
+
+
+def test_a_stage_1_that_stopped_by_itself_is_kept(data, tmp_path):
+    settings = replace(EVERY, patience=1, learning_rate=1e-6)
+    for name, epochs in (("short", 10), ("long", 15)): start_run(tmp_path/name, data, three_stages(epochs), settings, OPTIONS)
+    short, straight = (go(tmp_path/name, data) for name in ("short", "long"))
+    before = contents(tmp_path/"short")
+    assert (short.history.system == "stage1").sum() < 10, "stage 1 should have stopped"
+    note = extend_run(tmp_path/"short", 15)
+    longer = go(tmp_path/"short", data)
+    assert before["stage1.safetensors"] == (tmp_path/"short"/"stage1.safetensors").read_bytes() and "begins again" not in note
+    assert equal(longer.model.state_dict(), straight.model.state_dict()) and longer.metrics == straight.metrics
+
+
+def test_more_epochs_for_a_run_that_stopped_change_nothing_and_say_so(data, tmp_path):
+    start_run(tmp_path/"run", data, one_stage("sasrec", 40), replace(EVERY, patience=2, learning_rate=1e-6), {"dim": 8})
+    assert len(go(tmp_path/"run", data).history) < 40
+    before = contents(tmp_path/"run")
+    assert "stopped improving" in extend_run(tmp_path/"run", 60) and contents(tmp_path/"run") == before
+
+
+def test_epochs_that_would_make_no_sense(copy, data, tmp_path):
+    before = contents(copy)
+    with pytest.raises(InputError, match="recipe of its own"): extend_run(copy, 9)  # its warm-up has 3 epochs, not 5
+    assert contents(copy) == before
+    start_run(tmp_path/"new", data, one_stage("sasrec", 3), EVERY, {"dim": 8})
+    for epochs, message in ((2, "begun with epochs 3"), (501, "learning rate of this run is 0 from epoch 500")):
+        with pytest.raises(InputError, match=message): extend_run(tmp_path/"new", epochs)
+
+
+# ---- items without training
+
+def test_items_that_training_never_saw_come_last(data, tmp_path):
+    answers = data.items[data.offsets[1:] - 1]
+    new = int(answers[0])
+    keep = data.items != new
+    keep[data.offsets[1:] - 1] = True  # it stays where it is the test answer
+    lengths = np.add.reduceat(keep, data.offsets[:-1])
+    assert lengths.min() >= 3
+    rare = replace(data, items=data.items[keep], timestamps=data.timestamps[keep], offsets=np.concatenate([[0], lengths.cumsum()]))
+    start_run(tmp_path/"run", rare, one_stage("sasrec", 1), EVERY, {"dim": 8})
+    run = go(tmp_path/"run", rare)
+    inside = np.concatenate([rare.sequence(u)[:-2] for u in range(rare.n_users)])
+    assert run.untrained().tolist() == [new] and new not in inside
+    assert run.counts.tolist() == np.bincount(inside, minlength=31)[1:].tolist()
+    with torch.no_grad(): run.model.item_embedding.weight[new] *= 1000  # at one end of every list by its score
+    ids, lasts = rare.item_info.item_id, []
+    for user in range(10):
+        history = ids.loc[rare.sequence(user)[:-2]].tolist()
+        best = run.recommend(history, k=30 - len(set(history)))
+        assert best.item_id.iloc[-1] == ids[new] and best.item_id.is_unique and best.score[:-1].is_monotonic_decreasing
+        assert ids[new] not in set(run.recommend(history, k=5).item_id)
+        lasts.append(best.score.iloc[-1] > best.score.iloc[0])
+    assert any(lasts), "by score alone it would have been the first somewhere"
