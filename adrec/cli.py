@@ -9,13 +9,13 @@ __all__ = ['app', 'Version', 'Debug', 'DataName', 'MinRating', 'KCore', 'UserCol
            'SamplingSteps', 'Steps', 'Schedule', 'NoiseScale', 'Level', 'Guidance', 'ConditionDropout', 'MaxLength',
            'LearningRate', 'Patience', 'Prefixes', 'PCGrad', 'Progress', 'AttentionSink', 'PaddingClass', 'WarmUpDecay',
            'AnyMetric', 'UserId', 'History', 'HowMany', 'FilterSeen', 'QUESTIONS', 'SPELT', 'LabelFile', 'Key',
-           'PlotFolder', 'SampleSeed', 'examples', 'complaint', 'main', 'chosen', 'data_arguments', 'from_anywhere',
-           'print_json', 'print_columns', 'data', 'list_data_sets', 'print_facts', 'preprocessing', 'find_system',
-           'find_device', 'said_protocol', 'print_metrics', 'evaluate', 'pick', 'check_options', 'start_training',
-           'check_resumed', 'guarded', 'run_training', 'show_progress', 'train', 'report_training', 'find_history',
-           'print_history', 'print_recommendations', 'split_ids', 'check_recommend', 'recommend', 'export', 'aligned',
-           'diagnosis_rows', 'print_block', 'print_diagnoses', 'print_verdict', 'png', 'drawable', 'draw_figures',
-           'neighbour_files', 'say', 'open_tables', 'diagnose', 'report', 'demo']
+           'IdColumn', 'DropPadding', 'PlotFolder', 'SampleSeed', 'examples', 'complaint', 'main', 'chosen',
+           'data_arguments', 'from_anywhere', 'print_json', 'print_columns', 'data', 'list_data_sets', 'print_facts',
+           'preprocessing', 'find_system', 'find_device', 'said_protocol', 'print_metrics', 'evaluate', 'pick',
+           'check_options', 'start_training', 'check_resumed', 'guarded', 'run_training', 'show_progress', 'train',
+           'report_training', 'find_history', 'print_history', 'print_recommendations', 'split_ids', 'check_recommend',
+           'recommend', 'export', 'aligned', 'diagnosis_rows', 'print_block', 'print_diagnoses', 'print_verdict', 'png',
+           'drawable', 'draw_figures', 'neighbour_files', 'say', 'open_tables', 'diagnose', 'report', 'demo']
 
 # %% ../nbs/13_cli.ipynb #f9deb0f0
 import io
@@ -399,7 +399,7 @@ def start_training(
     arguments:dict,  # for `load_data`
 ):                   # the data
     "Write a run folder for these options; `InputError` before anything is written."
-    from adrec import runs, training
+    from adrec import runs, tables, training
     from adrec.data import InputError, load_data
     if not arguments:
         raise InputError("train on which data? Say it with --data NAME or --data FILE")
@@ -408,7 +408,7 @@ def start_training(
     model, epochs, table = given.get("model", "adrec"), given.get("epochs", 500), None
     stages = training.one_stage(model, epochs)
     if model == "adrec": stages = training.three_stages(epochs)
-    if "pretrained" in given: table = runs.pretrained_items(given["pretrained"], data)
+    if "pretrained" in given: table = tables.pretrained_items(given["pretrained"], data, say=say)
     runs.start_run(
         out, data, stages, training.Settings(**pick(given, SETTINGS)), pick(given, OPTIONS),
         seed=given.get("seed", 0), pretrained=table, precision=given.get("precision", "no"),
@@ -737,13 +737,16 @@ def export(
     run:Annotated[str, typer.Argument(metavar="RUN", help="A run folder.")],
     out:Annotated[str, typer.Option(
         "-o", "--out", metavar="FILE",
-        help="What to write: .npy, .csv or .parquet.")],
+        help="What to write: .npy, .safetensors, .csv, .parquet, .vec (word2vec) or .tsv "
+             "(TensorBoard).")],
 ):
     """Write the item vectors of a run, with ids and titles.
 
     CSV and Parquet have one row per item: item_id, title and genres where known, then one
-    column per dimension. An .npy file holds the bare matrix, (items, dimensions); the ids of
-    its rows are written beside it, as NAME.items.csv."""
+    column per dimension. An .npy or .safetensors file holds the bare matrix, (items, dimensions);
+    the ids of its rows are written beside it, as NAME.items.csv. A .vec file is the text of
+    word2vec. A .tsv file is for the projector of TensorBoard, with NAME.metadata.tsv beside it.
+    Ids are written as they are, also those that a spreadsheet would take for a formula (=...)."""
     from adrec.data import InputError
     from adrec.runs import load_run
     if Path(out).resolve().parent == Path(run).resolve():
@@ -918,8 +921,15 @@ LabelFile = Annotated[str|None, typer.Option(
          "row. Several labels of an item are joined by |. Runs bring their genres.")]
 Key = Annotated[str|None, typer.Option(
     metavar="NAME",
-    help="Which array of an .npz, .safetensors or PyTorch file; without it, the "
-         "candidates are listed if there are several.")]
+    help="Which array of an .npz, .safetensors or PyTorch file, or which column of vectors of a "
+         "table; without it, the candidates are listed if there are several.")]
+IdColumn = Annotated[str|None, typer.Option(
+    metavar="NAME",
+    help="Which column of a CSV or Parquet table holds the ids, if that is not clear.")]
+DropPadding = Annotated[bool, typer.Option(
+    "--drop-padding",
+    help="Leave out row 0 and rows of zeros, which are padding in many checkpoints (of files; "
+         "runs have none).")]
 PlotFolder = Annotated[str|None, typer.Option(
     "--plot", metavar="DIR",
     help="Write figures and a table of neighbours into this folder.")]
@@ -938,10 +948,11 @@ def open_tables(
     sources:list,     # run folders and files
     key:str|None,     # see `read_tables`
     labels:str|None,  # a file
+    **options,        # of `read_tables`
 )->dict:              # name -> `Table`
     "Read tables and labels, and pass on what was noted."
     from adrec.tables import read_labels, read_tables
-    tables = read_tables(sources, key)
+    tables = read_tables(sources, key, **options)
     for name, table in tables.items():
         for note in table.notes: say(note)
         if labels is None: continue
@@ -961,9 +972,10 @@ def diagnose(
     sources:Annotated[list[str], typer.Argument(
         metavar="RUN|FILE...",
         help="Run folders, or files with item vectors: .npy, .npz, .csv, .tsv, .parquet, "
-             ".safetensors, .pt, .pth, .ckpt, .bin (PyTorch), .txt, .vec or .w2v (word2vec text); "
+             ".safetensors, .pt, .pth, .ckpt, .bin (PyTorch or word2vec), .txt, .vec or .w2v (word vectors); "
              "also with .gz behind it.")],
-    labels:LabelFile=None, key:Key=None, as_json:AsJson=False, plot:PlotFolder=None,
+    labels:LabelFile=None, key:Key=None, id_column:IdColumn=None,
+    drop_padding:DropPadding=False, as_json:AsJson=False, plot:PlotFolder=None,
     seed:SampleSeed=0,
 ):
     """Say whether item vectors have collapsed, and how.
@@ -974,7 +986,7 @@ def diagnose(
     with labels; a run brings genres if its data have them. No file is trusted: pickles with more
     than tensors are refused."""
     from adrec.training import write_atomically
-    tables = open_tables(sources, key, labels)
+    tables = open_tables(sources, key, labels, ids=id_column, drop_padding=drop_padding)
     if plot: Path(plot).mkdir(parents=True, exist_ok=True)
     found = [table.diagnose(seed) for table in tables.values()]
     if as_json: print_json([diagnosis.as_dict() for diagnosis in found])

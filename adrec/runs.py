@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['KINDS', 'METRICS', 'DECLARED', 'RunFolder', 'json_text', 'kinds_of', 'wanted', 'fits', 'check_json', 'check_object',
            'parameters_of', 'options_of', 'parse_json', 'start_run', 'continue_run', 'find_data', 'run_data', 'Run',
-           'load_run', 'longer_recipe', 'extend_run', 'read_array', 'run_items', 'pretrained_items']
+           'load_run', 'longer_recipe', 'extend_run']
 
 # %% ../nbs/22_runs.ipynb #cb112c3d
 import inspect
@@ -31,6 +31,7 @@ from safetensors.torch import load_file
 from .data import (DATA_SETS, InputError, SequenceData, history_batch, load_data, nearest_hint,
                         shown)
 from .ranking import TIES, evaluate, top_items, training_pairs
+from .tables import write_table
 from .training import (SYSTEMS, Settings, Stage, Training, build_for, check_recipe,
                             is_main_process, one_line, one_stage, read_checkpoint, tensor_bytes,
                             three_stages, train, wait_for_everyone, write_atomically)
@@ -556,62 +557,8 @@ def recommend(self:Run,
 # %% ../nbs/22_runs.ipynb #53e62d68
 @patch
 def export_items(self:Run,
-    path,        # file to write: .npy, .csv or .parquet
+    path,        # file to write, see `write_table`
 )->list:         # the files that were written
     "The item vectors with original ids and titles; `InputError` for another kind of file."
-    path = Path(path)
-    if path.suffix not in (".npy", ".csv", ".parquet"):
-        raise InputError(f"{path}: cannot write {path.suffix or 'a file without an ending'}; "
-                         "choose .npy, .csv or .parquet")
-    if not path.parent.is_dir():
-        raise InputError(f"{path}: the folder {path.parent} does not exist")
     vectors = self.model.item_embeddings().detach().float().cpu().numpy()
-    if path.suffix == ".npy":
-        buffer, ids = io.BytesIO(), self.items.to_csv(index=False)
-        np.save(buffer, vectors)
-        return [write_atomically(path, buffer.getvalue()),
-                write_atomically(path.with_suffix(".items.csv"), ids)]
-    columns = pd.DataFrame(vectors, self.items.index).add_prefix("dim")
-    table = pd.concat([self.items, columns], axis=1)
-    write = table.to_csv if path.suffix == ".csv" else table.to_parquet
-    return [write_atomically(path, write(index=False))]
-
-# %% ../nbs/22_runs.ipynb #d3135a27
-def read_array(
-    path:Path,     # a `.npy` or `.safetensors` file
-)->list:           # the tensors in it
-    "All arrays of a file; `InputError` if there are none that can be read safely."
-    try:
-        if path.suffix != ".npy": return list(load_file(path).values())
-        return [torch.from_numpy(np.load(path, allow_pickle=False))]
-    except (OSError, EOFError, ValueError, TypeError, safetensors.SafetensorError) as e:
-        raise InputError(f"{path} holds no readable array: {one_line(e)}") from e
-
-def run_items(
-    path:Path,          # a run folder
-    data:SequenceData,  # the data that the table is meant for
-)->torch.Tensor:        # (N, D)
-    "The stage-1 table of a run, or the final one if it had no stage 1."
-    folder = RunFolder(path)
-    theirs = folder.read_json("config.json")["data"]
-    if theirs["fingerprint"] != data.fingerprint():
-        raise InputError(f"{path} was trained on other data ({theirs['name']}): "
-                         f"its items are not those of {data.name}")
-    table = folder.read_stage1()
-    return load_run(path).model.item_embeddings().detach() if table is None else table
-
-# %% ../nbs/22_runs.ipynb #dc087b72
-def pretrained_items(
-    source,              # a run folder, or a `.npy` or `.safetensors` file with one array (N, D)
-    data:SequenceData,   # the data that it is meant for
-)->torch.Tensor:         # (N, D)
-    "A pre-trained item table; `InputError` if it is of other items."
-    path = Path(source)
-    if path.is_dir(): return run_items(path, data)
-    if not path.exists(): raise InputError(f"{path}: there is no such run folder or file")
-    tables = read_array(path)
-    if len(tables) != 1 or tables[0].ndim != 2 or len(tables[0]) != data.n_items:
-        shapes = [tuple(table.shape) for table in tables]
-        raise InputError(f"{path} holds {shapes}; wanted one array of {data.n_items} rows, "
-                         f"one per item of {data.name}")
-    return tables[0].float()
+    return write_table(path, self.items, vectors)

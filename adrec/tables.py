@@ -30,7 +30,7 @@ import torch
 from safetensors.torch import load, save
 
 from .collapse import Diagnosis, as_table, diagnose
-from .data import InputError, SequenceData, file_kind, load_data, nearest_hint
+from .data import InputError, SequenceData, file_kind, load_data, nearest_hint, shown
 from .ranking import Popularity
 from .training import one_line, write_atomically
 
@@ -165,7 +165,7 @@ def _check_cells(path, separator):
         wanted = len(first := next(lines, []))
         for cells in lines:
             if len(cells) > wanted and (len(cells) > wanted + 1 or cells[-1].strip()):
-                note = f"; is line 1 ({_cut(first[0])}) a comment?" if wanted == 1 else ""
+                note = f"; is line 1 ({shown(first[0])}) a comment?" if wanted == 1 else ""
                 raise InputError(f"{path}, line {lines.line_num}: {len(cells)} cells, but line 1 "
                                  f"has {wanted}{note}")
 
@@ -181,10 +181,6 @@ def _frame(path, **options)->pd.DataFrame:
     there = np.flatnonzero((frame.notna() & (frame != "")).any(axis=1))
     return frame[:there[-1] + 1 if len(there) else 0]
 
-def _cut(value)->str:
-    text = str(value)
-    return repr(text if len(text) <= 60 else f"{text[:60]}…")
-
 # %% ../nbs/21_tables.ipynb #3800e48c
 NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 
@@ -196,7 +192,7 @@ def _undress(path, column)->pd.Series:
     grouped = r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?"
     thousands = (texts.str.fullmatch(grouped) | texts.str.fullmatch(NUMBER)).all()
     if decimal and thousands:
-        raise InputError(f"{path}, column {column.name!r}: is {_cut(texts[comma].iloc[0])} a "
+        raise InputError(f"{path}, column {column.name!r}: is {shown(texts[comma].iloc[0])} a "
                          "decimal comma or a thousands separator? Write numbers with a point")
     if decimal: texts = texts.str.replace(",", ".")
     elif thousands: texts = texts.str.replace(",", "")
@@ -214,7 +210,7 @@ def _listed(path, column)->np.ndarray|None:  # (N, d), or None if these are no v
     if not fits.all():
         line = column.index[~fits][0]
         raise InputError(f"{path}, {column.index.name} {line}, column {column.name!r}: "
-                         f"{_cut(texts[line])} is no list of numbers")
+                         f"{shown(texts[line])} is no list of numbers")
     rows = [np.array(re.findall(NUMBER, text), dtype=np.float64) for text in texts]
     sizes = [len(row) for row in rows]
     _check_lengths(path, column.name, min(sizes), max(sizes))
@@ -293,7 +289,7 @@ def _find_typos(path, frame):
         rest = f" ({len(bad)} of {len(frame)} cells of this column are wrong)"
         raise InputError(f"{path}, {where} {bad[0]}, column {column!r}: "
                          + ("the cell is empty or NaN" if pd.isna(cell) else
-                            f"{_cut(cell)} is no finite number") + rest * (len(bad) > 1))
+                            f"{shown(str(cell))} is no finite number") + rest * (len(bad) > 1))
 
 def _known(frame, name=None)->dict:
     "Ids, titles and labels, as far as a table has them; an empty cell is a missing label."
@@ -365,7 +361,7 @@ def _split_columns(path, frame, vectors, key, ids)->dict:
         c for c in frame if c == name or (c in numbers and c not in kept)]))
     if not vectors and not kept:
         raise InputError(f"{path} has no rows of numbers; its columns are "
-                         f"{', '.join(_cut(c)[1:-1] for c in frame.columns[:9])}")
+                         f"{', '.join(shown(c)[1:-1] for c in frame.columns[:9])}")
     notes = ["no id column was recognised (--id-column NAME names one)" if name is None else
              f"ids are in column {str(name)!r}"]
     if vectors:
@@ -536,7 +532,7 @@ def _word_line(path, number, line, dim, header):
                          "form of word2vec? Call it .bin") from e
     except ValueError as e:
         wrong = next(f for f in fields[1:] if not _is_number(f)).decode(errors="replace")
-        raise InputError(f"{path}, line {number}: {_cut(wrong)} is no number; wanted are a token "
+        raise InputError(f"{path}, line {number}: {shown(wrong)} is no number; wanted are a token "
                          f"and {dim} numbers") from e
 
 def _lines(file):
@@ -553,7 +549,7 @@ def _word_layout(path)->tuple:  # is there a header? how many numbers per line, 
             if line.strip(): last = count
             if count == 1: first = line.split()
             if 1 < count <= 50 and line.strip(): sizes.append(len(line.split()))
-    header = len(first) == 2 and all(part.isdigit() and len(part) < 13 for part in first)
+    header = len(first) == 2 and all(part.isdigit() and len(part) < 19 for part in first)
     sizes = sizes if header else [len(first), *sizes]
     dim = int(first[1]) if header else max(sizes, key=sizes.count) - 1
     if dim < 1: raise InputError(f"{path}, line 1: a token and its numbers are wanted")
@@ -620,7 +616,8 @@ def _run_data(path)->dict:
 
 def _run_popularity(path)->np.ndarray:
     "Training interactions of each item of a run; InputError if the data are not at hand."
-    theirs = _run_data(path)
+    frame, theirs = _frame(path / "items.csv"), _run_data(path)
+    if "interactions" in frame: return frame["interactions"].to_numpy(np.float64)
     if not isinstance(theirs.get("arguments"), dict) or not theirs["arguments"]:
         raise InputError("it was trained on data from memory")
     try: data = load_data(**theirs["arguments"])
@@ -636,6 +633,8 @@ def _run_table(path, stage1=False)->dict:
             raise InputError(f"{path} is an incomplete run: {name} is missing")
     frame = _frame(path / "items.csv", dtype=str, keep_default_na=False)
     if "item_id" not in frame: raise InputError(f"{path / 'items.csv'} has no column 'item_id'")
+    if "item" in frame and frame["item"].tolist() != [str(n + 1) for n in range(len(frame))]:
+        raise InputError(f"{path / 'items.csv'}: the column 'item' should count 1, 2, 3, …")
     early = path / "stage1.safetensors"
     if stage1 and early.exists(): vectors = _read_safetensors(early, "items")["vectors"]
     else: vectors = _read_safetensors(path / "model.safetensors",
@@ -717,7 +716,7 @@ def _read_table(path, name, key=None, ids=None, drop_padding=False)->Table:
                          f"misnamed? ({one_line(e)})") from e
     notes, rows = list(found.pop("notes", ())), pd.Series(found.get("ids"), dtype=object)
     if (twice := rows.duplicated()).any():
-        notes.append(f"{path}: id {_cut(rows[twice].iloc[0])} stands in more than one row")
+        notes.append(f"{path}: id {shown(rows[twice].iloc[0])} stands in more than one row")
     return Table(name, notes=tuple(notes), **found)
 
 # %% ../nbs/21_tables.ipynb #27a05eba
@@ -753,10 +752,10 @@ def read_tables(
 def _same_items(path, ids, wanted):
     "Raise InputError unless both are the same ids, each once."
     theirs, ours = set(ids), set(wanted)
-    def some(these): return ", ".join(_cut(i) for i in sorted(these)[:3])
+    def some(these): return ", ".join(shown(i) for i in sorted(these)[:3])
     if len(theirs) < len(ids):
         twice = pd.Series(ids, dtype=object)
-        raise InputError(f"{path}: id {_cut(twice[twice.duplicated()].iloc[0])} stands in more "
+        raise InputError(f"{path}: id {shown(twice[twice.duplicated()].iloc[0])} stands in more "
                          "than one row: which is its vector?")
     told = [f"{len(rest)} {what} (such as {some(rest)})" for rest, what in
             ((ours - theirs, "missing"), (theirs - ours, "too many")) if rest]
@@ -796,14 +795,14 @@ TABLE_WRITERS = ".npy", ".safetensors", ".csv", ".parquet", ".vec", ".tsv"
 
 def _word_text(path, ids, vectors)->str:
     odd = [i for i in ids if i == "" or re.search(r"\s", i)]
-    if odd: raise InputError(f"{path}: the id {_cut(odd[0])} is empty or has a blank, which a "
+    if odd: raise InputError(f"{path}: the id {shown(odd[0])} is empty or has a blank, which a "
                              ".vec file cannot hold; choose .parquet or .csv")
     lines = [f"{i} {' '.join(map(str, row))}" for i, row in zip(ids, vectors)]
     return "\n".join([f"{len(ids)} {vectors.shape[1]}", *lines, ""])
 
 def _projector(path, items, vectors)->tuple:  # vectors and metadata
     odd = [v for c in items for v in items[c].fillna("").astype(str) if re.search(r"[\t\r\n]", v)]
-    if odd: raise InputError(f"{path}: {_cut(odd[0])} has a tab or a new line, which a .tsv for "
+    if odd: raise InputError(f"{path}: {shown(odd[0])} has a tab or a new line, which a .tsv for "
                              "TensorBoard cannot hold; choose .parquet or .csv")
     one = items.shape[1] == 1  # TensorBoard wants a header for two columns or more, else none
     lines = [[] if one else list(items)] + items.fillna("").astype(str).to_numpy().tolist()
@@ -855,7 +854,7 @@ def _label_frame(path)->pd.DataFrame:
     if kind != ".parquet":
         raise InputError(f"{path}: labels are read from .csv, .tsv, .parquet or .txt, "
                          "with or without .gz")
-    with _opened(path) as file: frame = pd.read_parquet(file)
+    with _damage(path, "Parquet"), _opened(path) as file: frame = pd.read_parquet(file)
     if not isinstance(frame.index, pd.RangeIndex): frame = frame.reset_index()
     def text(cell): return "|".join(map(str, cell)) if np.ndim(cell) else str(cell)
     return frame.map(lambda cell: "" if np.ndim(cell) == 0 and pd.isna(cell) else text(cell))
@@ -901,12 +900,17 @@ def read_labels(
     path, n = Path(path), len(ids) if ids is not None else n
     if not path.exists(): raise InputError(f"{path}: there is no such file")
     try: frame = _label_frame(path)
-    except (OSError, EOFError, ValueError, zlib.error) as e:
+    except (OSError, EOFError, ValueError, csv.Error, zlib.error) as e:
         if isinstance(e, InputError): raise
         raise InputError(f"{path} cannot be read as a file of labels ({one_line(e)})") from e
     if frame.empty: raise InputError(f"{path} holds no labels")
     name, label = _label_columns(path, frame, ids)
-    if ids is not None and name is not None: return _match(path, frame, name, label, ids)
+    lists = frame[label].astype(str).str.fullmatch(r"\s*[\[({].*[\])}]\s*")
+    notes = [f"{path}: labels look like lists, such as {shown(text)}, but are read as they stand; "
+             "join several labels by |, as in Comedy|Drama" for text in frame[label][lists][:1]]
+    if ids is not None and name is not None:
+        labels, more = _match(path, frame, name, label, ids)
+        return labels, notes + more
     labels = frame[label].tolist()
     bare = frame.shape[1] == 1 and _plain(label) not in LABEL_NAMES
     if bare and len(labels) == n - 1: labels = [str(label), *labels]  # there was no header line
@@ -914,5 +918,6 @@ def read_labels(
         padding = "; --drop-padding leaves such a row out" if len(labels) == n - 1 else ""
         raise InputError(f"{path}: {len(labels)} labels for {n} items: one per row is needed, an "
                          f"empty one where nothing is known, such as for a padding row{padding}")
-    return labels, [] if name is None else [f"{path}: the ids of the table are unknown, so labels "
-                                            "are matched by row"]
+    if name is not None: notes.append(f"{path}: the ids of the table are unknown, so labels are "
+                                      "matched by row")
+    return labels, notes

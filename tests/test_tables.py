@@ -10,8 +10,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from adrec.collapse import as_table, diagnose
-from adrec.tables import Table, read_labels, read_tables
-from adrec.data import InputError
+from adrec.tables import Table, pretrained_items, read_labels, read_tables, write_table
+from adrec.data import InputError, synthetic_data
 
 VECTORS = np.random.default_rng(0).normal(size=(30, 6)).astype(np.float32)
 IDS = [f"i{n}" for n in range(30)]
@@ -58,7 +58,7 @@ def test_every_format_there_and_back(name, packed):
     table = one(name + packed)
     np.testing.assert_allclose(table.vectors, VECTORS, rtol=1e-6)
     assert table.name == "t" and table.vectors.dtype == np.float64
-    knows = name[2:] in ("csv", "tsv", "parquet", "txt", "vec", "w2v")
+    knows = name[2:] in ("npz", "csv", "tsv", "parquet", "txt", "vec", "w2v")
     assert table.ids == (IDS if knows else None)
     assert as_table(table) is table.vectors and table.diagnose().verdict == diagnose(VECTORS).verdict
 
@@ -103,9 +103,9 @@ def test_words_are_no_dimensions_and_titles_and_genres_are_kept():
         assert table.titles[0] == "A, \"quoted\" film" and table.labels[:2] == ["Drama", ""] and table.ids == IDS
 
 
-def test_a_number_that_may_be_no_dimension_is_counted_and_noted():
+def test_a_number_that_is_no_dimension_is_left_out_and_noted():
     FRAME.assign(year=1990.5).to_csv("t.csv")
-    assert one("t.csv").vectors.shape == (30, 7) and "year counted as a dimension" in one("t.csv").notes[0]
+    assert one("t.csv").vectors.shape == (30, 6) and "left out, as no dimensions: year" in one("t.csv").notes[0]
 
 
 @pytest.mark.parametrize("header, index", [(False, False), (False, True), (True, False), (True, True)])
@@ -241,14 +241,14 @@ def test_tokens_may_be_numbers_and_quotes():
 
 @pytest.mark.parametrize("text, said", [
     ("the 1 2\nof 3\n", "line 2: a token and 2 numbers are wanted, but there are 2 fields"),
-    ("the 1 2\nNew York 3 4\n", "line 2: a token and 2 numbers are wanted, but there are 4"),
+    ("the 1 2\nNew 9 3 4\n", "line 2: a token and 2 numbers are wanted, but there are 4"),
     ("the 1 2\nof 3 x4\n", "line 2: 'x4' is no number"),
     ("2 2\nthe 1 2\nof x 4\n", "line 3: 'x' is no number"),
     ("2 2\nthe 1 2\n4\n", "line 3: a token and 2 numbers"),
-    ("the 1 2\n\nof 3 4\n", "line 2: a token and 2 numbers"),
+    ("the 1 2\n\nof 3 4\n", "line 2 is blank; a token and 2 numbers"),
     ("9 2\nthe 1 2\nof 3 4\n", "line 1: announces 9 vectors, but 2 lines follow"),
     ("the\nof\n", "line 1: a token and its numbers"),
-    ("", "line 1: a token and its numbers"),
+    ("", "it holds nothing at all"), (" \n", "line 1: a token and its numbers"),
     ("0.5 1 2\n0.25 3 4\n", "begins with a number"),
     (b"a 1 2\n\xff\xfe 3 4\n", "line 2: the token is not UTF-8"),
     ("a 1 2\nb nan 4\n", "NaN or infinite values in 1 of 2 rows \\(rows 1\\)"),
@@ -412,3 +412,191 @@ def test_a_missing_label_is_no_missing_header():
     for frame in (LABELS[1:], LABELS[["genre"]][1:]):
         frame.to_csv("l.csv", index=False)
         with pytest.raises(InputError, match="29 labels for 30 items"): read_labels("l.csv", None, 30)
+
+
+# ---- what is no dimension
+
+@pytest.mark.parametrize("name", ["movieId", "productId", "trackID", "Unnamed: 0", "#", "", "index", "song_id", "whatever"])
+def test_numbers_that_name_the_items_are_their_ids(name):
+    FRAME.set_axis(range(100, 130)).rename_axis(name).to_csv("t.csv")
+    table = one("t.csv")
+    assert table.vectors.shape == (30, 6) and table.ids == [str(n) for n in range(100, 130)]
+
+
+@pytest.mark.parametrize("extra", [dict(label=np.arange(30) % 3), dict(cluster=1.0), dict(year=2000 + np.arange(30)), dict(price=np.arange(30) / 7),
+                                   dict(brand_id=np.arange(30) % 4), {"Unnamed: 0": np.arange(30)}, dict(popular=np.arange(30) * 1.5)])
+def test_what_is_no_dimension_is_left_out_and_said(extra):
+    frame = FRAME.reset_index().assign(**extra)
+    for name, save in (("t.csv", frame.to_csv), ("t.parquet", frame.to_parquet)):
+        save(name, index=False)
+        table, = read_tables(name).values()
+        assert table.vectors.shape == (30, 6) and table.ids == IDS
+        assert f"left out, as no dimensions: {next(iter(extra))}" in table.notes[0]
+
+
+def test_whole_ids_without_a_header_and_small_integers_as_dimensions():
+    FRAME.set_axis(range(100, 130)).to_csv("t.csv", header=False)
+    assert one("t.csv").vectors.shape == (30, 6) and one("t.csv").ids[0] == "100"
+    quantised = np.random.default_rng(3).integers(-8, 8, (30, 6))
+    pd.DataFrame(quantised, IDS).add_prefix("dim").rename_axis("item_id").to_csv("q.csv")
+    np.testing.assert_array_equal(one("q.csv").vectors, quantised)
+
+
+def test_two_id_columns_ask_and_an_answer_settles_it():
+    FRAME.set_axis(range(30)).rename_axis("movieId").assign(trackId=range(50, 80)).to_csv("t.csv")
+    with pytest.raises(InputError, match="'movieId' or in 'trackId'.*--id-column"): read_tables("t.csv")
+    table, = read_tables("t.csv", ids="trackId").values()
+    assert table.ids[0] == "50" and table.vectors.shape == (30, 6)
+
+
+def test_a_dimension_with_a_word_in_every_cell_is_refused():
+    FRAME.assign(dim0="x").to_csv("t.csv")
+    with pytest.raises(InputError, match="line 2, column 'dim0'"): read_tables("t.csv")
+
+
+# ---- vectors in cells, numbers in other dress
+
+def test_two_columns_of_vectors():
+    frame = pd.DataFrame({"id": IDS, "text": list(VECTORS), "image": list(-VECTORS), "genres": [["a", "b"]] * 30})
+    frame.to_parquet("t.parquet")
+    with pytest.raises(InputError, match="2 columns of vectors; choose one with --key: image, text"): read_tables("t.parquet")
+    np.testing.assert_array_equal(one("t.parquet", "image").vectors, -VECTORS)
+    frame.rename(columns={"text": "embedding"}).to_parquet("u.parquet")
+    np.testing.assert_array_equal(one("u.parquet").vectors, VECTORS)
+    assert one("u.parquet").labels[0] == "a|b" and "image" in one("u.parquet").notes[0]
+
+
+@pytest.mark.parametrize("dress", [lambda row: str(row.tolist()), lambda row: " ".join(map(str, row)), lambda row: f"array({row.tolist()})"])
+def test_lists_as_texts(dress):
+    pd.DataFrame({"item_id": IDS, "v": [dress(row) for row in VECTORS]}).to_csv("t.csv", index=False)
+    np.testing.assert_allclose(one("t.csv").vectors, VECTORS, rtol=1e-6)
+
+
+def test_commas_in_numbers():
+    FRAME.to_csv("t.csv", sep=";", decimal=",")
+    np.testing.assert_allclose(one("t.csv").vectors, VECTORS, rtol=1e-6)
+    FRAME.assign(dim0=[f"{n * 1000.5:,}" for n in range(30)]).to_csv("t.csv")
+    assert one("t.csv").vectors[2].tolist() == pytest.approx([2001, *VECTORS[2, 1:].tolist()], rel=1e-6)
+    FRAME.assign(dim0=["1,234"] * 30).to_csv("t.csv")
+    with pytest.raises(InputError, match="'dim0': is '1,234' a decimal comma or a thousands separator"): read_tables("t.csv")
+
+
+def test_decimals_and_empty_columns():
+    import pyarrow as pa, pyarrow.parquet as pq
+    whole = {f"d{i}": pa.array(VECTORS[:, i].astype(float)).cast(pa.decimal128(20, 8), safe=False) for i in range(6)}
+    pq.write_table(pa.table({"id": IDS, **whole}), "t.parquet")
+    np.testing.assert_allclose(one("t.parquet").vectors, VECTORS, atol=1e-7)
+    write("t.csv", "item_id,a,b,\nx,1.5,2,\ny,2.5,3.5,\n")
+    assert one("t.csv").vectors.tolist() == [[1.5, 2], [2.5, 3.5]]
+
+
+# ---- what a file is
+
+@pytest.mark.parametrize("ending", [".npy", ".npz", ".pt", ".bin", ".safetensors", ".parquet"])
+@pytest.mark.parametrize("content, said", [
+    (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS pointer"), (b"<!DOCTYPE html><html>", "web page"),
+    (b"\xba\x16\x4f\x2f" + bytes(99), "fastText"), (gzip.compress(b"x"), "gzip"), (b"words and more\n" * 9, "holds text")])
+def test_files_that_are_not_what_they_are_called(ending, content, said):
+    with pytest.raises(InputError, match=f"t{ending} .*{said}") as e: read_tables(write(f"t{ending}", content))
+    assert "allow_pickle" not in str(e.value) and "\n" not in str(e.value)
+
+
+def test_word2vec_binary():
+    content = b"30 6\n" + b"".join(i.encode() + b" " + row.tobytes() + b"\n" for i, row in zip(IDS, VECTORS))
+    for name in ("t.bin", "t.vec", "t.bin.gz"):
+        write(name, gzip.compress(content) if name.endswith("gz") else content)
+        np.testing.assert_array_equal(one(name).vectors, VECTORS)
+        assert one(name).ids == IDS
+    with pytest.raises(InputError, match="t.bin"): read_tables(write("t.bin", content[:-40]))
+
+
+def test_npz_dictionaries_and_bfloat16():
+    np.savez("t.npz", **dict(zip(IDS, VECTORS)))
+    assert one("t.npz").ids == IDS
+    np.testing.assert_array_equal(one("t.npz").vectors, VECTORS)
+    np.save("t.npy", np.zeros((30, 6), "V2"))
+    with pytest.raises(InputError, match="bfloat16"): read_tables("t.npy")
+
+
+def test_word_vectors_with_blanks_a_mark_and_wrong_counts():
+    write("t.txt", "\ufeffthe 1 2\nat name@x.org 3 4\n. . 5 6\n")
+    assert one("t.txt").ids == ["the", "at name@x.org", ". ."]
+    for text, said in (("1 2\na 1 2\nb 1 2\n", "more than announced"), ("3 2\na 1 2\nb 1 2\n", "cut off"), ("2 2\na 1 2\n\nb 1 2\n", "line 3 is blank")):
+        with pytest.raises(InputError, match=said): read_tables(write("t.vec", text))
+
+
+def test_padding_is_dropped_on_demand_only():
+    np.save("t.npy", np.vstack([np.zeros((1, 6)), VECTORS]))
+    write("l.txt", "x\n" * 30)
+    with pytest.raises(InputError, match="--drop-padding"): read_labels("l.txt", None, 31)
+    table, = read_tables("t.npy", drop_padding=True).values()
+    np.testing.assert_array_equal(table.vectors, VECTORS)
+    assert "row 0" in table.notes[0]
+
+
+# ---- a claim is compared with the file
+
+def claims(shape): 
+    import io
+    np.lib.format.write_array_header_1_0(head := io.BytesIO(), dict(descr="<f4", fortran_order=False, shape=shape))
+    return head.getvalue()
+
+
+@pytest.mark.parametrize("name, content", [
+    ("t.npy", claims((10**12, 128)) + bytes(64)), ("t.npy.gz", gzip.compress(claims((10**12, 128)) + bytes(64))),
+    ("t.bin", b"1000000000000 128\na " + bytes(512)), ("t.vec", b"1000000000000 2\na 1 2\n"), ("u.vec", b"2 1000000000000\na 1 2\n"),
+    ("t.txt.gz", gzip.compress(b"a 1 2\n" * 12_000_000)), ("t.safetensors", (99).to_bytes(8, "little") + b'{"x":{"dtype":"F32","shape":[1000000000000,128],"data_offsets":[0,512000000000000]}}'.ljust(99))])
+def test_a_claim_takes_no_memory(name, content):
+    import tracemalloc
+    write(name, content)
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match=name): read_tables(name)
+        assert tracemalloc.get_traced_memory()[1] < 20e6
+    finally: tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_damaged_bytes_are_read_or_refused_in_one_line(name):
+    WRITERS[name](name)
+    content, rng = Path(name).read_bytes(), np.random.default_rng(5)
+    for _ in range(12):
+        changed = bytearray(content)
+        for _ in range(rng.integers(1, 5)): changed[rng.integers(len(changed) // 2)] = rng.integers(256)
+        write(name, bytes(changed))
+        try: read_tables(name)
+        except InputError as e: assert "\n" not in str(e)
+
+
+# ---- rows and items
+
+@pytest.fixture(scope="module")
+def data(): return synthetic_data(users=60, items=40)[0]
+
+
+@pytest.mark.parametrize("ending", [".npy", ".safetensors", ".csv", ".parquet", ".vec", ".npz"])
+def test_permuted_rows_go_to_the_right_items(data, ending):
+    vectors, order = np.random.default_rng(1).normal(size=(40, 8)).astype(np.float32), np.random.default_rng(2).permutation(40)
+    info, said = data.item_info.iloc[order], []
+    if ending == ".npz": np.savez("t.npz", ids=info.item_id.to_numpy(dtype="U"), v=vectors[order])
+    else: write_table(f"t{ending}", info, vectors[order])
+    np.testing.assert_array_equal(pretrained_items(f"t{ending}", data, say=said.append).numpy(), vectors)
+    assert "matched by id" in said[0]
+
+
+def test_other_items_and_unknown_items(data):
+    vectors, said = np.ones((40, 8), np.float32), []
+    np.save("t.npy", vectors); pretrained_items("t.npy", data, say=said.append)
+    assert "matched by row" in said[0]
+    write_table("t.csv", data.item_info.assign(item_id=["stranger", *data.item_info.item_id[1:]]), vectors)
+    with pytest.raises(InputError, match="1 missing .*; 1 too many .such as 'stranger'"): pretrained_items("t.csv", data)
+    np.save("t.npy", vectors * 1e300)
+    with pytest.raises(InputError, match="single precision"): pretrained_items("t.npy", data)
+
+
+def test_what_cannot_be_written(data):
+    for name, odd in (("t.vec", "a b"), ("t.tsv", "a\tb")):
+        with pytest.raises(InputError, match=name): write_table(name, data.item_info.assign(item_id=odd), np.ones((40, 8)))
+    assert not list(Path().iterdir())
+    files = write_table("t.tsv", data.item_info, np.ones((40, 8)))
+    assert [f.name for f in files] == ["t.tsv", "t.metadata.tsv"] and len(Path("t.metadata.tsv").read_text().splitlines()) == 41
