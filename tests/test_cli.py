@@ -482,6 +482,10 @@ def test_diagnose_a_run_whose_data_are_gone(adrec):
     Path("log.csv").unlink()
     done = adrec("diagnose run --json")
     assert done.code == 0 and strict(done.out)[0]["n"] == 25
+    assert done.err == "", "the run folder knows how often each item occurs in training"
+    items = pd.read_csv("run/items.csv", dtype=str, keep_default_na=False)
+    items.drop(columns="interactions").to_csv("run/items.csv", index=False)
+    done = adrec("diagnose run --json")
     assert re.fullmatch(r"adrec: run: popularity is unknown[^\n]+log.csv[^\n]+\n", done.err)
 
 
