@@ -1344,7 +1344,7 @@ def _read_words(path, key=None)->dict:
 # %% ../nbs/09_collapse.ipynb #e0f5a714
 def _read_run(path)->dict:
     run, popularity, notes = load_run(path), None, []
-    try: popularity = Popularity().fit(run.data()).counts
+    try: popularity = Popularity().fit(run.data()).counts if run.counts is None else run.counts
     except (InputError, OSError) as e:
         notes = [f"{path}: popularity is unknown, so neighbours are judged without it ({e})"]
     return dict(vectors=run.model.item_embeddings(), popularity=popularity, notes=notes,
