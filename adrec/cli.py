@@ -507,9 +507,10 @@ def run_training(
     else: data = start_training(out, given, arguments)
     folder = runs.RunFolder(out)
     config = folder.read_json("config.json")
-    if resume and arguments: data = runs.run_data(folder, config, arguments=arguments)
-    if resume and given.get("epochs", begun := config["stages"][0]["epochs"]) != begun:
-        if note := runs.extend_run(out, given["epochs"]): say(note)
+    more = resume and given.get("epochs", begun := config["stages"][0]["epochs"]) != begun
+    if more: runs.longer_recipe(folder, config, given["epochs"])
+    if more or (resume and arguments): data = runs.run_data(folder, config, arguments=arguments)
+    if more and (note := runs.extend_run(out, given["epochs"])): say(note)
     with guarded(out, not resume, existed):
         return runs.continue_run(out, data, run_recorder(out, config["data"]["n_items"]),
                                  device=device, progress=progress)
