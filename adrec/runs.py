@@ -276,6 +276,10 @@ def completed(self:RunFolder, config:dict)->dict:
     arguments, path = config["data"]["arguments"], self / "config.json"
     if arguments is not None:
         check_json(arguments, parameters_of(load_data) | {"source": str}, path, "data.arguments")
+    for name, kind in options_of(SYSTEMS.values()).items():
+        value = config["options"].get(name.removesuffix("?"))
+        if int in kinds_of(kind) and value is not None and value < 1:
+            raise InputError(f"{path}: 'options.{name[:-1]}' should be 1 or more, not {value}")
     if not config["stages"]: raise InputError(f"{path}: 'stages' is empty")
     try: stages, settings = self.recipe(config)
     except InputError as e: raise InputError(f"{path}: {e}") from e
