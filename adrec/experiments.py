@@ -167,7 +167,9 @@ def demo(
     files = [write_atomically(out / "comparison.csv", table.to_csv(index=False)),
              *demo_figures(out, evaluations, runs)]
     for run in runs.values(): files += sorted(run.folder.path.iterdir())
-    files.append(write_report(runs.values(), out / "report.html", seed, data=data))
+    known = {name if name in runs else name.lower(): e for name, e in evaluations.items()}
+    files.append(write_report(runs.values(), out / "report.html", seed, data=data,
+                              evaluations=known))
     return DemoResult(table, comparison_sentences(evaluations, "ADRec"),
                       demo_recommendations(runs["ADRec"], data), files, time.perf_counter() - start)
 

@@ -609,7 +609,7 @@ def _known_labels(data, labels):
 
 # %% ../nbs/11_report.ipynb #51cdc9ea
 def _evidence(
-    runs, data, labels, seed,  # as in `write_report`
+    runs, data, labels, seed, evaluations,  # as in `write_report`
 )->Evidence:
     "Evaluate, diagnose and read what is to be told."
     data = run_data(runs[0].folder, runs[0].config, data)
@@ -618,11 +618,13 @@ def _evidence(
     popularity = np.bincount(training_pairs(data)[1] - 1, minlength=data.n_items)
     tables = {name: run.model.item_embeddings().detach().float().cpu().numpy()
               for name, run in runs.items()}
-    found = {name: evaluate(system().fit(data), data, seed=seed)
-             for name, system in BASELINES.items()}
+    found = {}
+    for name, system in BASELINES.items():
+        found[name] = evaluations.get(name) or evaluate(system().fit(data), data, seed=seed)
     for name, run in runs.items():
         length = run.config["settings"]["max_length"]
-        found[name] = evaluate(run.model, data, max_length=length, seed=seed)
+        found[name] = (evaluations.get(name) or
+                       evaluate(run.model, data, max_length=length, seed=seed))
     judged = {name: diagnose(table, labels, popularity, name=name, seed=seed)
               for name, table in tables.items()}
     films = {name: load_recording(path) for name, run in runs.items()
@@ -896,11 +898,12 @@ def write_report(
     seed:int=0,   # of evaluations, samples and the noise
     labels=None,  # one per item; None: its genres, if known
     data=None,    # the data of the runs, if at hand; None: loaded again
+    evaluations=None,  # of the test split, as far as at hand: name in the report → `Evaluation`
 )->Path:
     "One page that tells the story of some runs; InputError if they or the path do not fit."
     runs, path = list(runs), _html_path(path)
     _check_runs(runs, labels)
-    known = _evidence(runs, data, labels, seed)
+    known = _evidence(runs, data, labels, seed, evaluations or {})
     sections = [_trained(known), _ranking(known), _verdicts(known), *_figures(known),
                 _neighbours(known), _recommended(known), _explored(known), _again(known, path)]
     title = f"{_listed(list(known.runs))} on {known.data.name}"

@@ -277,6 +277,10 @@ def completed(self:RunFolder, config:dict)->dict:
     arguments, path = config["data"]["arguments"], self / "config.json"
     if arguments is not None:
         check_json(arguments, parameters_of(load_data) | {"source": str}, path, "data.arguments")
+    for name, kind in options_of(SYSTEMS.values()).items():
+        value = config["options"].get(name.removesuffix("?"))
+        if int in kinds_of(kind) and value is not None and value < 1:
+            raise InputError(f"{path}: 'options.{name[:-1]}' should be 1 or more, not {value}")
     if not config["stages"]: raise InputError(f"{path}: 'stages' is empty")
     try: stages, settings = self.recipe(config)
     except InputError as e: raise InputError(f"{path}: {e}") from e
@@ -454,6 +458,8 @@ def read_model(self:RunFolder, config:dict, n_items:int):
         raise InputError(f"{self / 'items.csv'} has {n_items} items, config.json says "
                          f"{config['data']['n_items']}")
     tensors = self.read_tensors(path.name)
+    if config["options"].get("blocks", 0) > len(tensors):  # too many to be built even without numbers
+        raise InputError(f"{path} does not fit config.json: it holds fewer blocks")
     def build(): return build_for(config["system"], n_items, settings, config["options"])
     try:
         with torch.device("meta"): empty = build()
@@ -494,10 +500,9 @@ def longer_recipe(
         raise InputError(f"{folder.path} has a recipe of its own: begin another run instead")
     if epochs < begun:
         raise InputError(f"{folder.path} was begun with epochs {begun}: {epochs} would be fewer")
-    if epochs > settings.cosine_epochs:
-        raise InputError(f"{folder.path}: the learning rate of this run is 0 from epoch "
-                         f"{settings.cosine_epochs} on, so {epochs} epochs would be too many: "
-                         "begin another run")
+    if epochs > (end := settings.cosine_epochs or max(500, begun)):
+        raise InputError(f"{folder.path}: the learning rate of this run is 0 from epoch {end} on, "
+                         f"so {epochs} epochs would be too many: begin another run")
     return make(epochs)
 
 # %% ../nbs/22_runs.ipynb #2dd4f8b2
@@ -510,12 +515,12 @@ def extend_run(
     config, rows = folder.read_json("config.json"), folder.read_history()
     stages, longer = folder.recipe(config)[0], longer_recipe(folder, config, epochs)
     finished = (folder / "metrics.json").exists()
-    trained = {name: sum(row["system"] == name for row in rows) for name in (stages[0].system,
-                                                                            stages[-1].system)}
-    again = len(stages) > 1 and trained[stages[0].system] >= stages[0].epochs
-    last = sum(stage.epochs for stage in stages if stage.system == stages[-1].system)
+    def used_up(stage):
+        ours = [row for row in rows if (row["system"], row["stage"]) == (stage.system, stage.name)]
+        return len(ours) >= stage.epochs
+    again = len(stages) > 1 and used_up(stages[0])
     wait_for_everyone()
-    if finished and not again and trained[stages[-1].system] < last:
+    if finished and not again and not used_up(stages[-1]):
         return (f"{out}: validation had stopped improving before the epochs were used up, so more "
                 "epochs change nothing")
     if is_main_process(): folder.lengthen(config | {"stages": [asdict(s) for s in longer]}, again)

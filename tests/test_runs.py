@@ -450,7 +450,7 @@ def test_a_spoilt_configuration_cannot_be_resumed(copy, data):
     (("stages", 1, "epochs"), True, r"'stages\[1\].epochs' should be a whole number, not True"),
     (("stages", 0, "system"), "x" * 1000, r"'stages\[0\].system' should be one of sasrec, .*, not 'x{50,60}…"),
     (("precision",), "fp8", "'precision' should be one of no, bf16, not 'fp8'"),
-    (("system",), "\x1b]0;gone", r"not '\\\\x1b"),
+    (("system",), "\x1b]0;gone", r"not '\\x1b"),
 ])
 def test_a_wrong_value_is_named_with_what_would_be_right(path, new, message, copy):
     whole = json.loads((copy/"config.json").read_text())
@@ -603,9 +603,9 @@ def test_items_that_training_never_saw_come_last(data, tmp_path):
     inside = np.concatenate([rare.sequence(u)[:-2] for u in range(rare.n_users)])
     assert run.untrained().tolist() == [new] and new not in inside
     assert run.counts.tolist() == np.bincount(inside, minlength=31)[1:].tolist()
-    with torch.no_grad(): run.model.item_embedding.weight[new] *= 1000  # at one end of every list by its score
     ids, lasts = rare.item_info.item_id, []
     for user in range(10):
+        with torch.no_grad(): run.model.item_embedding.weight[new] *= 1000 if user == 0 else -1  # at one end by its score
         history = ids.loc[rare.sequence(user)[:-2]].tolist()
         best = run.recommend(history, k=30 - len(set(history)))
         assert best.item_id.iloc[-1] == ids[new] and best.item_id.is_unique and best.score[:-1].is_monotonic_decreasing
