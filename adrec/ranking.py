@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['UNLISTED', 'TIES', 'WINDOW', 'CUT_OFFS', 'BASELINES', 'TargetRanks', 'target_ranks', 'check_choice', 'gain_with_ties',
-           'hit_rate', 'ndcg', 'mrr', 'average_metric', 'inference', 'check_system', 'checked_scores', 'hide_items',
-           'is_whole', 'check_whole', 'window_of', 'Evaluation', 'metrics_that_fit', 'chosen_cut_offs', 'cold_answers',
-           'evaluation_notes', 'all_metrics', 'seen_items', 'system_device', 'seeded_generator', 'rank_everyone',
-           'check_split', 'evaluate', 'training_pairs', 'CountingSystem', 'Popularity', 'MarkovChain', 'similar_items',
-           'ItemKNN', 'top_items', 'Interval', 'confidence_interval', 'interval_table', 'seed_interval']
+           'hit_rate', 'ndcg', 'mrr', 'average_metric', 'inference', 'is_whole', 'check_whole', 'window_of',
+           'check_system', 'checked_scores', 'hide_items', 'Evaluation', 'metrics_that_fit', 'chosen_cut_offs',
+           'training_pairs', 'cold_answers', 'evaluation_notes', 'all_metrics', 'seen_items', 'system_device',
+           'seeded_generator', 'rank_everyone', 'check_split', 'evaluate', 'CountingSystem', 'Popularity',
+           'MarkovChain', 'similar_items', 'ItemKNN', 'top_items', 'Interval', 'confidence_interval', 'interval_table',
+           'seed_interval']
 
 # %% ../nbs/01_ranking.ipynb #386f914e
 import inspect
@@ -114,6 +115,37 @@ def inference(system):
     finally:
         for module, mode in zip(modules, modes): module.training = mode
 
+# %% ../nbs/01_ranking.ipynb #c6dfae6b
+WINDOW = 50  # most recent items that are shown to a system which does not say what it reads
+
+def is_whole(value, most=np.inf)->bool:
+    "Is it a whole number from 1 to `most`?"
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    return whole and 1 <= value <= most
+
+def check_whole(
+    what:str,  # what the number is, for the message
+    value,     # the number
+)->int:
+    "The value as an int; `InputError` unless it is a whole number from 1 up."
+    if not is_whole(value):
+        raise InputError(f"{what} must be a whole number from 1 up, not {value!r:.60}")
+    return int(value)
+
+def window_of(
+    system,           # anything that scores; its `max_length` says how many items it reads
+    max_length=None,  # a shorter window; None: the system's own
+)->int:
+    "How many of the most recent items to show; `InputError` for more than the system reads."
+    name, own = type(system).__name__, getattr(system, "max_length", None)
+    if own is None: return check_whole("max_length", WINDOW if max_length is None else max_length)
+    own = check_whole(f"{name}.max_length", own)
+    if max_length is None: return own
+    if check_whole("max_length", max_length) > own:
+        raise InputError(f"max_length = {max_length} is impossible: this {name} reads "
+                         f"the {own} most recent items of a history, and no more")
+    return int(max_length)
+
 # %% ../nbs/01_ranking.ipynb #6ac864ba
 def check_system(
     system,  # anything with `score(batch, generator)`
@@ -169,37 +201,6 @@ def hide_items(
     scores = scores.clone()
     scores[torch.from_numpy(rows), torch.from_numpy(np.concatenate(columns))] = -torch.inf
     return scores
-
-# %% ../nbs/01_ranking.ipynb #c6dfae6b
-WINDOW = 50  # most recent items that are shown to a system which does not say what it reads
-
-def is_whole(value, most=np.inf)->bool:
-    "Is it a whole number from 1 to `most`?"
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    return whole and 1 <= value <= most
-
-def check_whole(
-    what:str,  # what the number is, for the message
-    value,     # the number
-)->int:
-    "The value as an int; `InputError` unless it is a whole number from 1 up."
-    if not is_whole(value):
-        raise InputError(f"{what} must be a whole number from 1 up, not {value!r:.60}")
-    return int(value)
-
-def window_of(
-    system,           # anything that scores; its `max_length` says how many items it reads
-    max_length=None,  # a shorter window; None: the system's own
-)->int:
-    "How many of the most recent items to show; `InputError` for more than the system reads."
-    name, own = type(system).__name__, getattr(system, "max_length", None)
-    if own is None: return check_whole("max_length", WINDOW if max_length is None else max_length)
-    own = check_whole(f"{name}.max_length", own)
-    if max_length is None: return own
-    if check_whole("max_length", max_length) > own:
-        raise InputError(f"max_length = {max_length} is impossible: this {name} reads "
-                         f"the {own} most recent items of a history, and no more")
-    return int(max_length)
 
 # %% ../nbs/01_ranking.ipynb #8e5f29ca
 @dataclass(frozen=True)
@@ -266,6 +267,12 @@ def chosen_cut_offs(
     return tuple(dict.fromkeys(map(int, ks))), ()
 
 # %% ../nbs/01_ranking.ipynb #0da02d7a
+def training_pairs(data)->tuple: # (n,) user rows and (n,) item numbers, in time order within a user
+    "All interactions but the last two of each user, which are the validation and test answers."
+    rows = np.repeat(np.arange(data.n_users), np.diff(data.offsets))
+    keep = np.arange(len(data.items)) < data.offsets[1:][rows] - 2
+    return rows[keep], data.items[keep]
+
 def cold_answers(
     data,       # `SequenceData`
     split:str,  # "test" or "validation"
@@ -369,12 +376,6 @@ def evaluate(
                       max_length, left_out, cold_answers(data, split))
 
 # %% ../nbs/01_ranking.ipynb #19fdeb91
-def training_pairs(data)->tuple: # (n,) user rows and (n,) item numbers, in time order within a user
-    "All interactions but the last two of each user, which are the validation and test answers."
-    rows = np.repeat(np.arange(data.n_users), np.diff(data.offsets))
-    keep = np.arange(len(data.items)) < data.offsets[1:][rows] - 2
-    return rows[keep], data.items[keep]
-
 class CountingSystem:
     "A system that counts instead of learning: `fit(data)`, then `score(batch)`."
     max_length = None  # it can read a history of any length
