@@ -146,7 +146,8 @@ def data_arguments(
     user:str=None, item:str=None, time:str=None, rating:str=None,  # names of columns
 )->dict|None:
     "The arguments for `load_data` that these options stand for; None if no data are named."
-    from adrec.data import DATA_SETS, InputError
+    from adrec.data import InputError
+    from adrec.read import DATA_SETS
     steps = chosen(min_rating=min_rating, k_core=k_core)
     columns = chosen(user=user, item=item, time=time, rating=rating)
     options = [f"--{name.replace('_', '-')}" for name in steps]
@@ -164,7 +165,7 @@ def from_anywhere(
     arguments:dict,  # for `load_data`
 )->dict:
     "The same, with the whole path of a file instead of one that depends on the folder."
-    from adrec.data import DATA_SETS
+    from adrec.read import DATA_SETS
     source = arguments["source"]
     if source in DATA_SETS or not Path(source).exists(): return arguments
     return arguments | {"source": str(Path(source).resolve())}
@@ -212,7 +213,7 @@ def data(
     The numbers are those after preprocessing: rating filter, k-core, one sequence per user
     in time order. A file needs columns for user, item and time; a rating is optional. A file
     without ratings is taken as it is, unless --k-core says otherwise."""
-    from adrec.data import DATA_SETS, load_data
+    from adrec.read import DATA_SETS, load_data
     arguments = data_arguments(name, min_rating, k_core, user_column, item_column,
                                time_column, rating_column)
     if name is None: return list_data_sets(DATA_SETS, as_json)
@@ -258,7 +259,8 @@ def find_system(
     device:str="auto",    # see `find_device`
 )->tuple:                 # the system, its data, and further arguments for `evaluate`
     "A system that can score, with its data; `InputError` if there is none of that name."
-    from adrec.data import InputError, load_data, nearest_hint
+    from adrec.data import InputError, nearest_hint
+    from adrec.read import load_data
     from adrec.ranking import BASELINES
     if name in BASELINES:
         if not arguments:
@@ -400,7 +402,8 @@ def start_training(
 ):                   # the data
     "Write a run folder for these options; `InputError` before anything is written."
     from adrec import training
-    from adrec.data import InputError, load_data
+    from adrec.data import InputError
+    from adrec.read import load_data
     if not arguments:
         raise InputError("train on which data? Say it with --data NAME or --data FILE")
     check_options(given)
@@ -464,7 +467,7 @@ def run_training(
     "Begin or resume a training, and see it through."
     from adrec import training
     from adrec.collapse import run_recorder
-    from adrec.data import load_data
+    from adrec.read import load_data
     resume = "resume" in given
     if resume:
         check_resumed(out, given)
@@ -634,7 +637,7 @@ def find_history(
     arguments:dict,  # for `load_data`; None: as the run says
 )->list:             # original item ids, oldest first
     "Everything that is known of a user."
-    from adrec.data import load_data
+    from adrec.read import load_data
     from adrec.training import run_data
     data = run_data(run.folder, run.config, load_data(**arguments) if arguments else None)
     return data.item_info.item_id.loc[data.sequence(data.user_row(user))].tolist()

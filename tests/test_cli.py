@@ -358,7 +358,7 @@ def test_recommend_for_a_history(adrec, made):
 
 
 def test_recommend_for_a_user_rests_on_everything_known(adrec, made):
-    from adrec.data import load_data
+    from adrec.read import load_data
     data = load_data("synthetic")
     everything = data.item_info.item_id.loc[data.sequence(data.user_row("u7"))].tolist()
     found = adrec(f"recommend {made/'sasrec'} --user u7 -k 3 --json").json()
@@ -469,7 +469,7 @@ def test_diagnose_a_run_with_its_genres_and_popularity(adrec, made):
     found, = strict(adrec(f"diagnose {made/'sasrec'} --json").out)
     assert found["name"] == "sasrec" and "neighbour_lift" in found and found["n"] == 60
     from adrec.collapse import read_tables
-    from adrec.data import load_data
+    from adrec.read import load_data
     table, = read_tables(made/"sasrec").values()
     data = load_data("synthetic")
     assert table.titles == data.titles(range(1, 61)) and table.ids == data.item_info.item_id.tolist()

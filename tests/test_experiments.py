@@ -2,9 +2,10 @@
 import numpy as np
 import pytest
 
-from adrec.data import InputError, load_data, synthetic_data
+from adrec.data import InputError, synthetic_data
 from adrec.experiments import (collect_runs, comparison_sentences, demo, demo_text, load_results, paired_difference)
 from adrec.ranking import BASELINES, evaluate
+from adrec.read import load_data
 from adrec.training import continue_run, one_stage, start_run
 
 data, _ = synthetic_data(seed=0)

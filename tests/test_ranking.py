@@ -10,7 +10,8 @@ from scipy import sparse, stats
 from sklearn.metrics import ndcg_score
 from sklearn.metrics.pairwise import cosine_similarity
 
-from adrec.data import InputError, evaluation_batches, history_batch, load_data, synthetic_data
+from adrec.data import InputError, evaluation_batches, history_batch, synthetic_data
+from adrec.read import load_data
 from adrec.ranking import (BASELINES, TIES, ItemKNN, MarkovChain, Popularity, average_metric, confidence_interval, evaluate, hit_rate,
                            interval_table, mrr, ndcg, seed_interval, similar_items, target_ranks, top_items, training_pairs)
 
