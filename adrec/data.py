@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['HELD_OUT', 'k_core_step', 'k_core', 'InputError', 'SequenceData', 'encode_ids', 'check_lengths', 'kept_rows',
-           'build_sequences', 'nearest_hint', 'SyntheticTruth', 'cluster_geometry', 'random_walks', 'synthetic_data',
-           'Batch', 'gather_padded', 'training_spans', 'training_batch', 'length_groups', 'training_examples',
-           'training_updates', 'evaluation_batches', 'history_batch']
+           'build_sequences', 'short', 'nearest_hint', 'SyntheticTruth', 'cluster_geometry', 'random_walks',
+           'synthetic_data', 'Batch', 'gather_padded', 'training_spans', 'training_batch', 'length_groups',
+           'training_examples', 'training_updates', 'evaluation_batches', 'history_batch']
 
 # %% ../nbs/00_data.ipynb #9a4aacc7
 import difflib, hashlib
@@ -56,6 +56,7 @@ class SequenceData:
     item_info:pd.DataFrame  # a row per item 1..N: item_id; where known title, `|`-joined genres
     source:str=""           # where the data come from, and their licence
     preprocessing:dict=field(default_factory=dict)  # min_rating, k_core; None: not applied
+    notes:list=field(default_factory=list)  # what is worth knowing about the log, sentences
 
     @property
     def n_users(self)->int: return len(self.offsets) - 1
@@ -79,7 +80,8 @@ def encode_ids(
     "Number the ids of a column, and keep each of them once, as text."
     if pd.api.types.is_float_dtype(column):
         column = column.convert_dtypes()  # 12.0 was 12, before a gap in the column
-    if column.dtype == object: column = column.astype("str")
+    if column.dtype == object:  # a gap is no id, whatever text would be made of it
+        column = column.where(column.isna(), column.map(str))
     codes, ids = pd.factorize(column)
     return pd.Categorical.from_codes(codes, pd.Index(ids).astype("str"))
 
@@ -90,13 +92,14 @@ def check_lengths(
     name:str,             # the data set, for the message
 ):
     "Raise `InputError` if a user has fewer than 3 items."
-    short = np.flatnonzero(lengths < 3)
-    if len(short) == 0: return
-    one = int(lengths[short[0]]) == 1
-    many = f"{len(short):,} such users" if len(short) > 1 else "one such user"
-    raise InputError(f"{name}: user {str(user_ids[short[0]])!r} has {lengths[short[0]]} "
+    users = np.flatnonzero(lengths < 3)
+    if len(users) == 0: return
+    one = int(lengths[users[0]]) == 1
+    many = f"{len(users):,} such users" if len(users) > 1 else "one such user"
+    raise InputError(f"{name}: user {short(user_ids[users[0]])!r} has {lengths[users[0]]} "
                      f"item{'' if one else 's'}, and at least 3 are needed ({many}); "
-                     "k_core=3 or more drops users like this")
+                     "min_user_items=3 (--min-user-items 3) drops such users alone, "
+                     "k_core=3 (--k-core 3) drops rare items as well")
 
 # %% ../nbs/00_data.ipynb #c7f7361b
 def kept_rows(
@@ -106,15 +109,23 @@ def kept_rows(
     name:str,              # the data set, for the message
     min_rating:float,      # keep ratings from here up; None: keep all
     k:int,                 # of the k-core; None: keep all
+    min_user_items:int=None,  # then drop users with fewer interactions, but no items; None: none
 )->np.ndarray:             # row numbers, in the order of the table
-    "The rows that pass the rating filter and then the k-core; `InputError` if there are none."
+    "The rows that pass rating filter, k-core and short users; `InputError` if there are none."
     liked = kept = np.arange(len(table))
     if min_rating is not None: liked = kept = np.flatnonzero(table.rating >= min_rating)
     if k is not None: kept = liked[k_core(users.codes[liked], items.codes[liked], k)]
+    if min_user_items is not None:
+        kept = kept[np.bincount(users.codes[kept])[users.codes[kept]] >= min_user_items]
     if len(kept): return kept
+    asked = [f"the k-core (k_core={k})"]
+    if min_user_items is not None: asked.append(f"min_user_items={min_user_items}")
+    if len(liked): smaller = "k_core" if min_user_items is None else "k_core or min_user_items"
+    else:
+        smaller = f"min_rating; the ratings go from {table.rating.min():g} to {table.rating.max():g}"
     raise InputError(f"{name}: of {len(table):,} interactions, {len(liked):,} pass the "
-                     f"rating filter (min_rating={min_rating}) and none the k-core "
-                     f"(k_core={k}); use a smaller {'k_core' if len(liked) else 'min_rating'}")
+                     f"rating filter (min_rating={min_rating}) and none {' and '.join(asked)}; "
+                     f"use a smaller {smaller}")
 
 # %% ../nbs/00_data.ipynb #4acf47ae
 def build_sequences(
@@ -124,10 +135,12 @@ def build_sequences(
     k:int=None,              # of the k-core; None: keep all
     info:pd.DataFrame=None,  # what is known about items, indexed by item_id
     source:str="",           # where the data come from, and their licence
+    min_user_items:int=None, # drop users with fewer interactions, but no items; None: none
+    notes=(),                # what is worth knowing about the log, sentences
 )->SequenceData:
     "Rating filter, k-core, numbering, stable time order; `InputError` if too little is left."
     users, items = encode_ids(table.user_id), encode_ids(table.item_id)
-    rows = kept_rows(table, users, items, name, min_rating, k)
+    rows = kept_rows(table, users, items, name, min_rating, k, min_user_items)
     users, user_ids = pd.factorize(users[rows])  # numbered anew: some of them have gone
     items, item_ids = pd.factorize(items[rows])
     times = table.timestamp.to_numpy()[rows]
@@ -137,19 +150,30 @@ def build_sequences(
     number = pd.RangeIndex(1, len(item_ids) + 1, name="item")
     item_info = pd.DataFrame({"item_id": item_ids.astype("str")}, index=number)
     if info is not None: item_info = item_info.join(info, on="item_id")
+    steps = dict(min_rating=min_rating, k_core=k)
+    if min_user_items is not None: steps["min_user_items"] = min_user_items
     return SequenceData(
         name, items[order].astype(np.int64) + 1, np.concatenate([[0], np.cumsum(lengths)]),
         times[order], np.asarray(user_ids, dtype=str), item_info, source,
-        dict(min_rating=min_rating, k_core=k))
+        steps, list(notes))
 
 # %% ../nbs/00_data.ipynb #8286303a
+def short(
+    value,        # a name, an id, the text of a cell
+    most:int=60,  # characters
+)->str:
+    "A value as messages show it: on one line, control characters escaped, the middle left out."
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode()
+                   for c in str(value)[:10_000])
+    return text if len(text) <= most else f"{text[:most - 20]} ... {text[-15:]}"
+
 def nearest_hint(
     name:str,  # what was asked for
     known,     # the names that exist
 )->str:        # " Did you mean ...?", or nothing when no name is near
     "The nearest known name, as a sentence to put behind an error message."
-    near = difflib.get_close_matches(str(name), [str(k) for k in known], n=1, cutoff=0.5)
-    return f" Did you mean {near[0]!r}?" if near else ""
+    near = difflib.get_close_matches(str(name)[:200], [str(k) for k in known], n=1, cutoff=0.5)
+    return f" Did you mean {short(near[0])!r}?" if near else ""
 
 # %% ../nbs/00_data.ipynb #872baba3
 @patch
@@ -161,7 +185,7 @@ def user_row(
     rows = np.flatnonzero(self.user_ids == str(user_id))
     if len(rows) == 0:
         hint = nearest_hint(user_id, self.user_ids)
-        raise InputError(f"{self.name} has no user {str(user_id)!r}.{hint}")
+        raise InputError(f"{self.name} has no user {short(user_id)!r}.{hint}")
     return int(rows[0])
 
 # %% ../nbs/00_data.ipynb #d5e8c57e
@@ -175,7 +199,7 @@ def item_numbers(
     numbers = pd.Index(self.item_info.item_id).get_indexer(ids).astype(np.int64) + 1
     for i in np.flatnonzero(numbers == 0)[:1]:
         hint = nearest_hint(ids[i], self.item_info.item_id)
-        raise InputError(f"{self.name} has no item {ids[i]!r}.{hint}")
+        raise InputError(f"{self.name} has no item {short(ids[i])!r}.{hint}")
     return numbers
 
 # %% ../nbs/00_data.ipynb #bd802a53
@@ -199,6 +223,21 @@ def describe(self:SequenceData)->dict:
     return dict(name=self.name, users=self.n_users, items=self.n_items,
                 interactions=self.n_interactions, mean_length=round(self.mean_length, 2),
                 source=self.source)
+
+@patch
+def cold_answers(self:SequenceData)->float:
+    "The share of test answers that no sequence holds before its last two items."
+    ends = self.offsets[1:]
+    learnt = np.ones(self.n_interactions, dtype=bool)
+    learnt[ends - 1] = learnt[ends - 2] = False
+    return float(1 - np.isin(self.items[ends - 1], self.items[learnt]).mean())
+
+@patch
+def equal_times(self:SequenceData)->float:
+    "The share of interactions with the same time as the same user's previous one."
+    same = self.timestamps[1:] == self.timestamps[:-1]
+    same[self.offsets[1:-1] - 1] = False  # there another user begins
+    return float(same.sum() / self.n_interactions)
 
 @patch
 def fingerprint(self:SequenceData)->str:
