@@ -4,17 +4,18 @@
 
 # %% auto #0
 __all__ = ['COLUMNS', 'ROLE_WORDS', 'MOST_UNPACKED', 'LONGEST_LINE', 'PACKED', 'SEPARATORS', 'TYPED', 'ORDERS', 'AMAZON',
-           'MISSING', 'TEXT', 'READERS', 'UNREADABLE', 'CACHE_FORMAT', 'CACHE_FROM', 'ML100K_SOURCE', 'ML100K_URL',
-           'ML100K_HASH', 'DATA_SETS', 'plain_name', 'listed', 'missing_column', 'pick_columns', 'note_names',
-           'file_kind', 'shown', 'packed_member', 'raw_blocks', 'text_blocks', 'split_line', 'Layout', 'header_layout',
-           'by_number', 'looks_like_values', 'find_layout', 'named_separator', 'BlockReader', 'one_byte',
-           'one_separator', 'unclosed_line', 'unclosed', 'parse_text', 'cells', 'wrong_cells', 'first_lines',
-           'read_text', 'arrow_columns', 'read_parquet', 'parquet_parts', 'json_record', 'well_formed', 'json_lines',
-           'read_json_lines', 'complain', 'read_numbers', 'read_times', 'check_duplicates', 'check_ids',
+           'MISSING', 'TEXT', 'READERS', 'UNREADABLE', 'TIME_UNITS', 'CACHE_FORMAT', 'CACHE_FROM', 'ML100K_SOURCE',
+           'ML100K_URL', 'ML100K_HASH', 'DATA_SETS', 'plain_name', 'listed', 'missing_column', 'pick_columns',
+           'note_names', 'file_kind', 'shown', 'packed_member', 'raw_blocks', 'text_blocks', 'split_line', 'Layout',
+           'header_layout', 'by_number', 'looks_like_values', 'find_layout', 'named_separator', 'BlockReader',
+           'one_byte', 'one_separator', 'unclosed_line', 'unclosed', 'parse_text', 'cells', 'wrong_cells',
+           'first_lines', 'read_text', 'arrow_columns', 'read_parquet', 'parquet_parts', 'json_record', 'well_formed',
+           'json_lines', 'read_json_lines', 'complain', 'read_numbers', 'read_times', 'check_duplicates', 'check_ids',
            'check_interactions', 'inner_kind', 'check_path', 'check_encoding', 'check_options', 'read_interactions',
-           'cache_folder', 'cache_entry', 'file_digest', 'save_cached', 'load_cached', 'find_recbole_files',
-           'read_recbole_ml100k', 'read_grouplens_ml100k', 'ml100k_tables', 'check_name', 'choose_preprocessing',
-           'read_sequences', 'read_sequences_once', 'load_data']
+           'time_notes', 'id_notes', 'rating_notes', 'order_notes', 'cache_folder', 'cache_entry', 'file_digest',
+           'save_cached', 'is_ours', 'load_cached', 'find_recbole_files', 'read_recbole_ml100k',
+           'read_grouplens_ml100k', 'ml100k_tables', 'check_name', 'choose_preprocessing', 'read_sequences',
+           'read_sequences_once', 'load_data']
 
 # %% ../nbs/20_read.ipynb #f99d3576
 import codecs, csv, gzip, hashlib, io, json, os, re, tempfile, zipfile, zlib
@@ -53,7 +54,11 @@ def missing_column(
     path,        # the file
 )->InputError:
     "What to say when a column is not there, and which option would help."
-    likely = [c for word in ROLE_WORDS[ours].split() for c in there if word in plain_name(c)]
+    def speaks_of(column, role): return any(word in plain_name(column)
+                                            for word in ROLE_WORDS[role].split())
+    others = [role for role in ROLE_WORDS if role != ours]
+    likely = [c for c in there if speaks_of(c, ours)]
+    likely = [c for c in likely if not any(speaks_of(c, role) for role in others)] or likely
     option = f"{COLUMNS[ours]}=... (--{COLUMNS[ours]}-column) names another"
     if likely:
         option = (f"if it is {short(likely[0])!r}: {COLUMNS[ours]}={short(likely[0])!r} "
@@ -97,7 +102,8 @@ def note_names(
     "Keep a note, in `table.attrs`, of every column that is not called as was asked."
     table.attrs["notes"] = [f"column {name} is taken as the {ours}" if isinstance(name, int) else
                             f"the column {short(name)!r} is taken as the {ours}"
-                            for ours, name in names.items() if name != wanted.get(ours)]
+                            for ours, name in sorted(names.items(), key=lambda pair: str(pair[1]))
+                            if name != wanted.get(ours)]
     return table
 
 # %% ../nbs/20_read.ipynb #feb70b64
@@ -252,6 +258,8 @@ def find_layout(
         usual = ORDERS.get(len(layout.names))
         which = ("the columns are then " + ", ".join(usual) if usual else "columns are then numbers:"
                  " user='1' (--user-column 1)")
+        if len(layout.names) == 2 and "timestamp" in wanted:
+            which += ", and the order of the lines is the time: order='lines' (--order lines)"
         raise InputError(f"{where}: the first line holds values, not names ({listed(layout.names)}"
                          f"); say header=False (--no-header); {which}")
     asked = wanted if header else by_number(wanted, len(layout.names))
@@ -761,8 +769,70 @@ def read_interactions(
 UNREADABLE = (OSError, EOFError, ValueError, LookupError, TypeError, NotImplementedError, zlib.error,
               zipfile.BadZipFile, OverflowError, RecursionError, MemoryError)
 
+# %% ../nbs/20_read.ipynb #52a3f021
+TIME_UNITS = {"seconds": (1e8, 1e10), "milliseconds": (1e11, 1e13),
+              "microseconds": (1e14, 1e16), "nanoseconds": (1e17, 1e19)}
+
+def time_notes(
+    times:np.ndarray,  # of all interactions
+)->list[str]:
+    "Sentences about times in two units, and about times that lost digits."
+    times, notes = np.abs(times), []
+    counts = {unit: int(((times >= low) & (times < high)).sum())
+              for unit, (low, high) in TIME_UNITS.items()}
+    if sum(count > 0 for count in counts.values()) > 1:
+        said = ", ".join(f"{count:,} look like {unit}" for unit, count in counts.items() if count)
+        notes.append(f"the times are in two units: {said}; their order is wrong until they are in one")
+    whole = 10 ** (np.floor(np.log10(np.maximum(times, 1))) - 5)  # what the sixth digit counts
+    if len(times) > 3 and times.min() >= 1e8 and (times % whole == 0).all():
+        notes.append("all times have at most six digits and then zeros, as a spreadsheet writes them "
+                     "(1.30006E+12): the rest is lost, and the order with it")
+    return notes
+
+def id_notes(
+    table:pd.DataFrame,  # ids as categories
+)->list[str]:
+    "Sentences about ids that differ only by the blanks around them."
+    notes = []
+    for column in ("user_id", "item_id"):
+        ids = pd.Series(table[column].cat.categories)
+        same = ids[ids.str.strip().duplicated(keep=False)]
+        if len(same): notes.append(f"{len(same):,} of the {column}s differ only by blanks, such as "
+                                   + " and ".join(repr(short(i)) for i in same[:2]))
+    return notes
+
+def rating_notes(
+    ratings:np.ndarray,
+    least:float,  # the smallest that is kept; None: all are
+)->list[str]:
+    "Sentences about a rating filter that keeps everything."
+    if least is None: return []
+    low, high = float(np.min(ratings)), float(np.max(ratings))
+    said = f"the ratings go from {low:g} to {high:g}: "
+    if low >= least: said += f"min_rating={least:g} (--min-rating) keeps all of them"
+    elif least == 4 and high > 5:
+        said += (f"min_rating=4 (--min-rating 4), meant for one to five stars, keeps "
+                 f"{np.mean(ratings >= least):.0%} of them")
+    else: return []
+    return [said]
+
+def order_notes(
+    data:SequenceData,
+)->list[str]:
+    "Sentences about users whose times are all equal, and about answers that nobody could learn."
+    notes, ends = [], data.offsets[1:] - 1
+    same = (data.timestamps[ends] == data.timestamps[data.offsets[:-1]])
+    if same.any():
+        who = "every user" if same.all() else f"{same.sum():,} of {data.n_users:,} users"
+        notes.append(f"for {who} all times are equal: the order of the file alone decides what "
+                     "comes last, and so the answers")
+    if (cold := data.cold_answers()) >= 0.1:
+        notes.append(f"{cold:.0%} of the test answers are items that no user has before the last "
+                     "two places: no model can learn them")
+    return notes
+
 # %% ../nbs/20_read.ipynb #ac3b6e6b
-CACHE_FORMAT = 1         # to be raised when files are read, or entries written, in another way
+CACHE_FORMAT = 2         # to be raised when files are read, or entries written, in another way
 CACHE_FROM = 20_000_000  # bytes; a smaller file is read every time
 
 def cache_folder()->Path:
@@ -776,7 +846,7 @@ def cache_entry(
     "The cache file that belongs to a file and the arguments."
     asked = repr([CACHE_FORMAT, __version__, str(path.resolve()), sorted(arguments.items())])
     digest = hashlib.sha256(asked.encode(errors="surrogateescape")).hexdigest()
-    return cache_folder()/"sequences"/f"{path.name.split('.')[0]}-{digest[:16]}.npz"
+    return cache_folder()/"sequences"/f"{path.name.split('.')[0][:60]}-{digest[:16]}.npz"
 
 def file_digest(path:Path)->str:
     "The SHA-256 of a file's content, in hex digits."
@@ -790,11 +860,13 @@ def save_cached(
     data:SequenceData,  # its `item_info` holds ids alone, as that of any file does
     digest:str,         # of the file it was made from
 ):
-    "Keep sequences in the cache; where that is impossible, do nothing."
-    about = dict(name=data.name, source=data.source, preprocessing=data.preprocessing)
+    "Keep sequences in the cache, for this user alone; where that is impossible, do nothing."
+    about = dict(name=data.name, source=data.source, preprocessing=data.preprocessing,
+                 notes=data.notes)
     about = json.dumps(about | {"digest": digest}, default=lambda number: number.item())
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
+        entry.parent.chmod(0o700)
         with tempfile.TemporaryDirectory(dir=entry.parent) as folder:
             np.savez(f"{folder}/entry.npz", about=about, items=data.items, offsets=data.offsets,
                      timestamps=data.timestamps, user_ids=data.user_ids,
@@ -803,12 +875,19 @@ def save_cached(
     except OSError: pass  # a full disk costs time at the next loading, and no more
 
 # %% ../nbs/20_read.ipynb #d4353dbf
+def is_ours(
+    entry:Path,  # a file in the cache
+)->bool:
+    "Was the file written by the user who reads it? (Where the system knows owners.)"
+    return not hasattr(os, "getuid") or entry.stat().st_uid == os.getuid()
+
 def load_cached(
     entry:Path,  # where from
     digest:str,  # of the file as it is now
 )->SequenceData|None:
-    "Sequences from the cache; None if the entry is missing, damaged, or of another content."
+    "Sequences from the cache; None if the entry is missing, damaged, foreign, or out of date."
     try:
+        if not is_ours(entry): return None
         with np.load(entry, allow_pickle=False) as stored:
             about = json.loads(str(stored["about"]))
             if about.pop("digest") != digest: return None
@@ -891,8 +970,9 @@ def check_name(
 ):
     "Raise `InputError` for what is neither the name of a data set nor looks like a file."
     path = Path(source)
-    if path.exists() or len(path.parts) > 1 or file_kind(path) in READERS: return
-    raise InputError(f"there is no data set {str(source)!r}, and no such file."
+    if len(path.parts) > 1 or file_kind(path) in READERS or path.suffix.lower() == ".zip": return
+    if os.path.exists(path): return
+    raise InputError(f"there is no data set {short(source)!r}, and no such file."
                      f"{nearest_hint(source, DATA_SETS)} Built in are {', '.join(DATA_SETS)}")
 
 # %% ../nbs/20_read.ipynb #09b96254
@@ -901,37 +981,49 @@ def choose_preprocessing(
     min_rating:float,  # None: open
     k:int,             # None: open
     name:str,          # for the message
-)->tuple:              # min_rating and k; None means that the step is left out
+    min_user_items:int=None,  # None: open
+)->tuple:              # min_rating, k and min_user_items; None means that the step is left out
     "Fill in what was left open: 4 and 5 where there are ratings, nothing where there are none."
-    if k is not None and (k < 0 or k != int(k)):
-        raise InputError(f"{name}: k_core is a whole number from 0 up, not {k}")
+    for what, number in (("k_core", k), ("min_user_items", min_user_items)):
+        if number is not None and (not np.isfinite(number) or number < 0 or number != int(number)):
+            raise InputError(f"{name}: {what} is a whole number from 0 up, not {number}")
     if min_rating and not rated:
         raise InputError(f"{name}: min_rating={min_rating} needs ratings, "
                          "and there is no such column")
     if rated: min_rating, k = 4 if min_rating is None else min_rating, 5 if k is None else k
-    return min_rating or None, k or None
+    return min_rating or None, k or None, min_user_items or None
 
 # %% ../nbs/20_read.ipynb #07ee3e11
 def read_sequences(
-    path:Path,         # a file of interactions
-    min_rating:float,  # as for `load_data`
-    k_core:int,        # as for `load_data`
-    **columns,         # user, item, time, rating, as for `read_interactions`
+    path:Path,           # a file of interactions
+    min_rating:float,    # as for `load_data`
+    k_core:int,          # as for `load_data`
+    min_user_items:int,  # as for `load_data`
+    **how,               # as for `read_interactions`
 )->SequenceData:
     "A file as `SequenceData`, read from its first line to its last."
-    table, name = read_interactions(path, **columns), path.name.split(".")[0]
-    min_rating, k = choose_preprocessing("rating" in table, min_rating, k_core, name)
-    return build_sequences(table, name, min_rating, k,
-                           source=f"the file {path.name}; its provider knows the licence")
+    table, name = read_interactions(path, **how), short(path.name.split(".")[0])
+    min_rating, k, fewest = choose_preprocessing("rating" in table, min_rating, k_core, name,
+                                                 min_user_items)
+    notes = table.attrs.get("notes", []) + id_notes(table)
+    if "rating" in table: notes += rating_notes(table.rating, min_rating)
+    if how.get("order") != "lines": notes += time_notes(table.timestamp.to_numpy())
+    source = f"the file {short(path.name)}; its provider knows the licence"
+    data = build_sequences(table, name, min_rating, k, None, source, fewest, notes)
+    data.notes.extend(order_notes(data))
+    if how.get("order") == "lines": data.preprocessing["order"] = "lines"
+    return data
 
 def read_sequences_once(
-    path:Path,    # a file of interactions
+    path:Path,    # a file of interactions, or a folder of Parquet files
     **arguments,  # as for `read_sequences`
 )->SequenceData:
     "`read_sequences`, except that a large file that did not change comes from the cache."
     check_path(path)
-    if path.stat().st_size < CACHE_FROM: return read_sequences(path, **arguments)
-    entry, digest = cache_entry(path, arguments), file_digest(path)
+    files = parquet_parts(path) if path.is_dir() else [path]
+    if sum(file.stat().st_size for file in files) < CACHE_FROM:
+        return read_sequences(path, **arguments)
+    entry, digest = cache_entry(path, arguments), "-".join(map(file_digest, files))
     data = load_cached(entry, digest)
     if data is None:
         data = read_sequences(path, **arguments)
@@ -948,17 +1040,22 @@ def load_data(
     time:str="timestamp",   # a file's column of times
     rating:str="rating",    # a file's column of ratings; may be absent
     cache:bool=True,        # keep what was made of a large file for the next time, and use it
+    min_user_items:int=None,# at last drop users with fewer interactions, but no items
+    **how,                  # a file: order, sep, header, encoding, time_format, drop_duplicates,
+                            # as for `read_interactions`
 )->SequenceData:
     "A built-in data set or a file as `SequenceData`; raise `InputError` if it is faulty."
     if str(source) == "synthetic":
-        if min_rating or k_core:
-            raise InputError("synthetic: it is whole as it is; leave out min_rating and k_core")
+        if min_rating or k_core or min_user_items:
+            raise InputError("synthetic: it is whole as it is; leave out min_rating, k_core "
+                             "and min_user_items")
         return synthetic_data()[0]
     if str(source) == "ml-100k":
         table, info = ml100k_tables()
-        min_rating, k = choose_preprocessing(True, min_rating, k_core, "ml-100k")
-        return build_sequences(table, "ml-100k", min_rating, k, info, ML100K_SOURCE)
+        min_rating, k, fewest = choose_preprocessing(True, min_rating, k_core, "ml-100k",
+                                                     min_user_items)
+        return build_sequences(table, "ml-100k", min_rating, k, info, ML100K_SOURCE, fewest)
     check_name(source)
     read = read_sequences_once if cache else read_sequences
-    return read(Path(source), min_rating=min_rating, k_core=k_core,
-                user=user, item=item, time=time, rating=rating)
+    return read(Path(source), min_rating=min_rating, k_core=k_core, min_user_items=min_user_items,
+                user=user, item=item, time=time, rating=rating, **how)

@@ -157,7 +157,7 @@ FAULTS = {
     "dates among numbers": ("t.csv", GOOD + "u1,i9,2014-01-01\n", ["line 17", "2014-01-01"]),
     "too few fields": ("t.csv", GOOD + "u1,i9\n", ["line 17", "timestamp"]),
     "user empty": ("t.csv", GOOD + ",i9,3\n", ["line 17", "user_id is empty"]),
-    "user NaN": ("t.csv", GOOD + "NaN,i9,3\n", ["line 17", "user_id is empty or NaN"]),
+    "only one user of this name": ("t.csv", GOOD + "NaN,i9,3\n", ["'NaN' has 1 item", "min_user_items"]),
     "item spaces": ("t.csv", GOOD + "u1,  ,3\n", ["line 17", "item_id is empty"]),
     "several": ("t.csv", GOOD + ",i9,3\n,i8,3\n", ["line 17", "2 such lines"]),
     "blank line inside": ("t.csv", HEAD + "\n" + "a,x,1\n", ["line 2", "user_id"]),
