@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['COLUMNS', 'ROLE_WORDS', 'MOST_UNPACKED', 'LONGEST_LINE', 'PACKED', 'SEPARATORS', 'TYPED', 'ORDERS', 'AMAZON',
-           'MISSING', 'TEXT', 'READERS', 'UNREADABLE', 'TIME_UNITS', 'CACHE_FORMAT', 'CACHE_FROM', 'ML100K_SOURCE',
-           'ML100K_URL', 'ML100K_HASH', 'DATA_SETS', 'plain_name', 'listed', 'missing_column', 'pick_columns',
-           'note_names', 'file_kind', 'shown', 'packed_member', 'raw_blocks', 'text_blocks', 'split_line', 'Layout',
-           'header_layout', 'by_number', 'looks_like_values', 'find_layout', 'named_separator', 'BlockReader',
-           'one_byte', 'one_separator', 'unclosed_line', 'unclosed', 'parse_text', 'cells', 'wrong_cells',
-           'first_lines', 'read_text', 'arrow_columns', 'read_parquet', 'parquet_parts', 'json_record', 'well_formed',
-           'json_lines', 'read_json_lines', 'complain', 'read_numbers', 'read_times', 'check_duplicates', 'check_ids',
+           'MISSING', 'TEXT', 'READERS', 'UNREADABLE', 'CACHE_FORMAT', 'CACHE_FROM', 'ML100K_SOURCE', 'ML100K_URL',
+           'ML100K_HASH', 'DATA_SETS', 'plain_name', 'listed', 'missing_column', 'pick_columns', 'note_names',
+           'file_kind', 'shown', 'packed_member', 'raw_blocks', 'text_blocks', 'split_line', 'Layout', 'header_layout',
+           'by_number', 'looks_like_values', 'find_layout', 'named_separator', 'BlockReader', 'one_byte',
+           'one_separator', 'unclosed_line', 'unclosed', 'parse_text', 'cells', 'wrong_cells', 'first_lines',
+           'read_text', 'arrow_columns', 'read_parquet', 'parquet_parts', 'json_record', 'well_formed', 'json_lines',
+           'read_json_lines', 'complain', 'read_numbers', 'read_times', 'check_duplicates', 'check_ids',
            'check_interactions', 'inner_kind', 'check_path', 'check_encoding', 'check_options', 'read_interactions',
            'time_notes', 'id_notes', 'rating_notes', 'order_notes', 'cache_folder', 'cache_entry', 'file_digest',
            'save_cached', 'is_ours', 'load_cached', 'find_recbole_files', 'read_recbole_ml100k',
@@ -25,8 +25,8 @@ from pathlib import Path
 
 import numpy as np, pandas as pd, pooch, pyarrow as pa, pyarrow.compute, pyarrow.csv, pyarrow.parquet
 from . import __version__
-from .data import (InputError, SequenceData, build_sequences, encode_ids, nearest_hint, short,
-                        synthetic_data)
+from .data import (TIME_UNITS, InputError, SequenceData, build_sequences, encode_ids,
+                        nearest_hint, short, synthetic_data)
 
 # %% ../nbs/20_read.ipynb #acd5646e
 COLUMNS = {"user_id": "user", "item_id": "item", "timestamp": "time", "rating": "rating"}
@@ -99,11 +99,10 @@ def note_names(
     wanted:dict,         # our name -> the name that was asked for
     names:dict,          # our name -> the name, or number, that was taken
 )->pd.DataFrame:
-    "Keep a note, in `table.attrs`, of every column that is not called as was asked."
-    table.attrs["notes"] = [f"column {name} is taken as the {ours}" if isinstance(name, int) else
-                            f"the column {short(name)!r} is taken as the {ours}"
-                            for ours, name in sorted(names.items(), key=lambda pair: str(pair[1]))
-                            if name != wanted.get(ours)]
+    "Keep a note, in `table.attrs`, if columns are not called as was asked."
+    other = sorted((str(name), ours) for ours, name in names.items() if name != wanted.get(ours))
+    said = ", ".join(f"{short(name)} is the {ours}" for name, ours in other)
+    table.attrs["notes"] = [f"columns are taken as follows: {said}"] if other else []
     return table
 
 # %% ../nbs/20_read.ipynb #feb70b64
@@ -770,16 +769,13 @@ UNREADABLE = (OSError, EOFError, ValueError, LookupError, TypeError, NotImplemen
               zipfile.BadZipFile, OverflowError, RecursionError, MemoryError)
 
 # %% ../nbs/20_read.ipynb #52a3f021
-TIME_UNITS = {"seconds": (1e8, 1e10), "milliseconds": (1e11, 1e13),
-              "microseconds": (1e14, 1e16), "nanoseconds": (1e17, 1e19)}
-
 def time_notes(
     times:np.ndarray,  # of all interactions
 )->list[str]:
     "Sentences about times in two units, and about times that lost digits."
     times, notes = np.abs(times), []
-    counts = {unit: int(((times >= low) & (times < high)).sum())
-              for unit, (low, high) in TIME_UNITS.items()}
+    counts = {unit: int(((times >= size * 1e8) & (times < size * 1e10)).sum())
+              for unit, size in TIME_UNITS.items()}
     if sum(count > 0 for count in counts.values()) > 1:
         said = ", ".join(f"{count:,} look like {unit}" for unit, count in counts.items() if count)
         notes.append(f"the times are in two units: {said}; their order is wrong until they are in one")
@@ -1045,6 +1041,8 @@ def load_data(
                             # as for `read_interactions`
 )->SequenceData:
     "A built-in data set or a file as `SequenceData`; raise `InputError` if it is faulty."
+    if source in DATA_SETS and how:
+        raise InputError(f"{source} is built in and read as it is: leave out {', '.join(how)}")
     if str(source) == "synthetic":
         if min_rating or k_core or min_user_items:
             raise InputError("synthetic: it is whole as it is; leave out min_rating, k_core "
