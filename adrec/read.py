@@ -241,7 +241,9 @@ def find_layout(
     inter, where = file_kind(path) == ".inter", shown(path)
     if not lines: raise InputError(f"{where}: the file is empty")
     tried = [header_layout(lines, s, header, inter) for s in ([sep] if sep else SEPARATORS)]
-    same = lambda l: len({len(split_line(x, l.sep, l.quoted)) for x in lines if x.strip()}) == 1
+    def same(layout):  # do most lines have as many cells as the first?
+        counts = [len(split_line(line, layout.sep, layout.quoted)) for line in lines if line.strip()]
+        return 2 * counts.count(len(layout.names)) > len(counts)
     split = [l for l in tried if len(l.names) > 1]
     for layout in split:
         asked = wanted if header else by_number(wanted, len(layout.names))
@@ -307,7 +309,7 @@ def unclosed_line(
 )->int:              # 0: there is none
     "The number of the first line in which a quoted cell does not end."
     number, sep = 0, re.escape(layout.sep)
-    cell = re.compile(rf'\s*"(?:[^"]|"")*"[^{sep}]*({sep}|$)|(?!\s*")[^{sep}]*({sep}|$)')
+    cell = re.compile(rf'"(?:[^"]|"")*"[^{sep}]*({sep}|$)|(?!")[^{sep}]*({sep}|$)')
     for block in text_blocks(path, encoding):
         for line in block.decode(errors="replace").split("\n"):
             number, at = number + 1, 0
@@ -805,7 +807,7 @@ def rating_notes(
     if least is None: return []
     low, high = float(np.min(ratings)), float(np.max(ratings))
     said = f"the ratings go from {low:g} to {high:g}: "
-    if low >= least: said += f"min_rating={least:g} (--min-rating) keeps all of them"
+    if low > least or low == least == 4: said += f"min_rating={least:g} (--min-rating) keeps all of them"
     elif least == 4 and high > 5:
         said += (f"min_rating=4 (--min-rating 4), meant for one to five stars, keeps "
                  f"{np.mean(ratings >= least):.0%} of them")

@@ -417,3 +417,255 @@ def test_where_the_cache_is(monkeypatch):
     assert cache_folder() == Path("somewhere")
     monkeypatch.delenv("ADREC_CACHE")
     assert cache_folder() == Path(module.pooch.os_cache("adrec"))
+
+
+# Logs as other programs write them
+
+ROWS = [(f"u{u}", f"i{(u + n) % 6}", n % 5 + 1, 1_300_000_000 + 1000 * n + u) for u in range(4) for n in range(5)]
+
+def lines(sep=",", head=("user_id", "item_id", "rating", "timestamp"), rows=ROWS, end="\n"):
+    return end.join(sep.join(map(str, row)) for row in ([head] if head else []) + list(rows)) + end
+
+@pytest.fixture
+def expected():
+    return build_sequences(pd.DataFrame(ROWS, columns=["user_id", "item_id", "rating", "timestamp"]), "log").fingerprint()
+
+WRITTEN = {
+    "semicolon": ("log.csv", lines(";"), {}), "bar": ("log.csv", lines("|"), {}), "tab": ("log.csv", lines("\t"), {}),
+    "two colons": ("log.dat", lines("::"), {}), "blanks": ("log.txt", lines(" "), {}), "runs of blanks": ("log.inter", lines("   "), {}),
+    "quoted": ("log.csv", lines('";"').replace("\n", '"\n"')[:-1].join(['"', ""]), {}),
+    "another mark": ("log.csv", lines("¦"), dict(sep="¦")), "named": ("log.txt", lines("\t"), dict(sep="tab")),
+    "no header": ("log.csv", lines(head=None), dict(header=False)), "MovieLens": ("log.dat", lines("::", None), dict(header=False)),
+    "u.data": ("log.tsv", lines("\t", None), dict(header=False)),
+    "numbers": ("log.txt", lines(" ", None, [(t, i, u, r) for u, i, r, t in ROWS]), dict(header=False, time="1", item="2", user="3", rating="4")),
+    "typed": ("log.csv", lines(head=("user_id:token", "item_id:token", "rating:float", "timestamp:float")), {}),
+    "capitals": ("log.csv", lines(head=("USER ID", "Item-Id", "Rating", "TIMESTAMP")), {}),
+    "blanks after commas": ("log.csv", lines(", "), {}), "Windows": ("log.csv", lines(end="\r\n"), {}), "old Mac": ("log.csv", lines(end="\r"), {}),
+    "separator at the end": ("log.csv", lines().replace("\n", ",\n"), {}), "at the end of lines alone": ("log.csv", lines().replace("\n", ",\n").replace(",\n", "\n", 1), {}),
+    "UTF-16": ("log.csv", lines().encode("utf-16"), {}), "UTF-16 LE, packed": ("log.tsv.gz", b"\xff\xfe" + lines("\t").encode("utf-16-le"), {}),
+    "UTF-8 with a mark": ("log.csv", lines().encode("utf-8-sig"), {}), "JSON in UTF-16": ("log.json", "\n".join(json.dumps(dict(zip(("user_id", "item_id", "rating", "timestamp"), r))) for r in ROWS).encode("utf-16"), {}),
+}
+
+@pytest.mark.parametrize("how", WRITTEN)
+def test_other_dialects(tmp_path, how, expected):
+    name, text, options = WRITTEN[how]
+    data = load_data(write(tmp_path, name, text), min_rating=0, k_core=0, **options)
+    assert data.fingerprint() == expected
+    assert bool(data.notes) == (how in ("no header", "MovieLens", "u.data", "numbers", "capitals")), data.notes
+
+def test_latin1_needs_a_word(tmp_path):
+    path = write(tmp_path, "t.csv", GOOD.replace("i3", "señor"), "latin-1")
+    with pytest.raises(InputError, match="not UTF-8; encoding='cp1252' .--encoding cp1252"): load_data(path)
+    assert "señor" in set(load_data(path, encoding="latin-1").item_info.item_id)
+
+def test_names_of_missing_values_are_ids(tmp_path):
+    odd = ["NA", "null", "None", "nan", "n/a", "NaN", "NULL", "#N/A"]
+    text = HEAD + "".join(f"u{u},{i},{n}\n" for u in range(2) for n, i in enumerate(odd))
+    for path in (write(tmp_path, "t.csv", text), write(tmp_path, "t.tsv", text.replace(",", "\t"))):
+        assert load_data(path).item_info.item_id.tolist() == odd
+    records = [dict(user_id="u", item_id=i, timestamp=n) for n, i in enumerate(odd)]
+    assert load_data(write(tmp_path, "t.jsonl", "\n".join(map(json.dumps, records)))).item_info.item_id.tolist() == odd
+    with pytest.raises(InputError, match="line 9: the item_id is empty"):
+        load_data(write(tmp_path, "n.jsonl", "\n".join(map(json.dumps, [*records, dict(user_id="u", item_id=None, timestamp=9)]))))
+
+REFUSED = {
+    "a cell too many": ("t.csv", "user_id,title,item_id,timestamp\na,Film, The,x,1\n", {}, ["line 2: 5 cells", "header has 4", "quotes"]),
+    "in a later line": ("t.csv", GOOD + "u0,1,234,5\n", {}, ["line 17: 4 cells", "header has 3"]),
+    "in TSV": ("t.tsv", GOOD.replace(",", "\t") + "u0\ta\tb\t5\n", {}, ["line 17: 4 cells"]),
+    "quoted": ("t.csv", '"user_id","item_id","timestamp"\n"a","x","1","2"\n', {}, ["line 2: 4 cells"]),
+    "a footer": ("t.csv", GOOD + "(15 rows)\n", {}, ["line 17: 1 cell,", "'(15 rows)'"]),
+    "without header": ("t.csv", GOOD.removeprefix(HEAD) + "u0,i1\n", dict(header=False), ["line 16: 2 cells", "first line has 3"]),
+    "a quote that swallows": ("t.csv", GOOD + 'u0,"i7,9\nu1,i8,9\nu1,"i9,9\n', {}, ["line 17", "quoted cell does not end"]),
+    "a quote until the end": ("t.csv", GOOD + 'u0,"i7,9\nu1,i8,9\n', {}, ["line 17", "quoted cell does not end"]),
+    "a break inside a text": ("t.csv", 'user_id,item_id,timestamp,note\na,x,1,"fine\nreally"\n', {}, ["line 2", "quoted cell does not end"]),
+    "two roles": ("t.csv", GOOD, dict(time="item_id"), ["'item_id' cannot be both the item_id and the timestamp"]),
+    "rating and time": ("t.csv", GOOD, dict(rating="timestamp"), ["cannot be both the timestamp and the rating"]),
+    "two of one name": ("t.csv", "user_id,user_id,item_id,timestamp\na,b,x,1\n", {}, ["2 columns could be the user_id"]),
+    "one column": ("t.csv", "user_id\na\n", {}, ["no tab or comma", "'user_id'", "--sep"]),
+    "header is values": ("t.csv", "u1,i1,1300000000\nu1,i2,1300000001\n", {}, ["holds values", "--no-header", "user_id, item_id, timestamp"]),
+    "likely time": ("t.csv", "user_id,item_id,When\na,x,1\n", {}, ["no column 'timestamp'", "--time-column When"]),
+    "likely item": ("t.csv", "user_id,Book-Rating,ISBN,timestamp\na,1,x,1\n", {}, ["--item-column ISBN"]),
+    "no time": ("t.csv", "user_id,item_id\na,x\n", {}, ["--order lines"]),
+    "no such number": ("t.csv", GOOD.removeprefix(HEAD), dict(header=False, user="9"), ["no column '9'"]),
+    "yes and no": ("t.csv", HEAD + "a,x,True\n", {}, ["line 2: the timestamp 'True'"]),
+    "yes as rating": ("t.csv", "user_id,item_id,timestamp,rating\na,x,1,False\n", {}, ["the rating 'False'"]),
+    "yes in JSON": ("t.jsonl", '{"user_id": "a", "item_id": "x", "timestamp": true}\n', {}, ["line 1: the timestamp 'True'"]),
+    "yes among numbers": ("t.jsonl", '{"user_id": "a", "item_id": "x", "timestamp": 1}\n{"user_id": "a", "item_id": "y", "timestamp": true}\n', {}, ["line 2: the timestamp 'True'"]),
+    "a key comes late": ("t.jsonl", '{"user_id": "a", "item_id": "x", "timestamp": 1}\n{"user_id": "a", "item_id": "y", "timestamp": 2, "rating": 3}\n', {}, ["line 1: the rating is empty", "1 of 2 lines"]),
+    "surrogate": ("t.jsonl", '{"user_id": "\\ud800", "item_id": "x", "timestamp": 1}\n', {}, ["line 1: the user_id", "surrogate"]),
+    "surrogate as time": ("t.jsonl", '{"user_id": "a", "item_id": "x", "timestamp": "\\udfff"}\n', {}, ["line 1: the timestamp"]),
+    "brackets": ("t.jsonl", '{"user_id": ' + "[" * 100_000 + "\n", {}, ["line 1", "nested"]),
+    "a number of 5,000 digits": ("t.jsonl", '{"user_id": ' + "9" * 5000 + "}\n", {}, ["line 1: not a JSON object"]),
+    "a long value": ("t.csv", HEAD + "a,x," + "soon" * 1000 + "\n", {}, ["line 2: the timestamp 'soon"]),
+    "control characters": ("t.csv", HEAD + "a,x,\x1b]0;title\x07\n", {}, ["\\x1b]0;title\\x07"]),
+    "order": ("t.csv", GOOD, dict(order="rows"), ["'time' or 'lines'"]), "encoding": ("t.csv", GOOD, dict(encoding="klingon"), ["no encoding 'klingon'"]),
+    "order and dates": ("t.csv", GOOD, dict(order="lines", time_format="%Y"), ["leave out"]), "sep of JSON": ("t.jsonl", "{}", dict(sep=";"), ["sep has no meaning"]),
+    "binary": ("t.csv", bytes(range(256)) * 20, {}, ["cannot be read"]),
+}
+
+@pytest.mark.parametrize("fault", REFUSED)
+def test_refused_in_one_line(tmp_path, fault):
+    name, text, options, parts = REFUSED[fault]
+    with pytest.raises(InputError) as caught: load_data(write(tmp_path, name, text), **options)
+    message = str(caught.value).replace(str(tmp_path), "")
+    assert "\n" not in message and "\x1b" not in message and len(message) < 500 and all(part in message for part in parts), message
+
+@pytest.mark.parametrize("name", ["t.tsv", "t.inter"])
+def test_quotes_are_letters_where_nothing_is_quoted(tmp_path, name):
+    rows = [(u, i + '"' * (u == "u1"), r, t) for u, i, r, t in ROWS]
+    data = load_data(write(tmp_path, name, lines("\t", rows=rows)), min_rating=0, k_core=0)
+    assert data.n_interactions == len(ROWS) and 'i1"' in set(data.item_info.item_id)
+
+def test_times_in_other_forms(tmp_path):
+    rows = [("a", "x", "03/20/2011 21:20"), ("a", "y", "12/01/2010 00:00"), ("a", "z", "03/20/2011 21:21")]
+    path = write(tmp_path, "t.csv", lines(head=("user_id", "item_id", "timestamp"), rows=rows))
+    data = load_data(path, time_format="%m/%d/%Y %H:%M")
+    assert data.titles(data.sequence(0)) == ["y", "x", "z"] and data.dates() == ("2010-12-01 00:00:00", "2011-03-20 21:21:00")
+    with pytest.raises(InputError, match="line 2: the timestamp '03/20/2011 21:20' cannot be read.*%d.%m.%Y"): load_data(path, time_format="%d.%m.%Y")
+    path = write(tmp_path, "none.csv", "user_id,item_id\na,z\nb,z\na,y\nb,y\na,x\nb,x\n")
+    data = load_data(path, order="lines")
+    assert data.titles(data.sequence(0)) == ["z", "y", "x"] and data.dates() is None and data.preprocessing["order"] == "lines"
+
+@pytest.mark.parametrize("index", [["user_id"], ["item_id"], ["timestamp"], ["user_id", "item_id"], "moment", "range"])
+def test_parquet_with_an_index(tmp_path, index, expected):
+    frame = pd.DataFrame(ROWS, columns=["user_id", "item_id", "rating", "timestamp"])
+    if index == "moment": frame = frame.assign(timestamp=pd.to_datetime(frame.timestamp, unit="s")).set_index("timestamp")
+    elif index == "range":
+        frame = frame.sort_values("timestamp", kind="stable").drop(columns="timestamp")
+        expected = build_sequences(frame.assign(timestamp=range(len(frame))), "log").fingerprint()
+        frame.index = pd.RangeIndex(len(frame), name="timestamp")
+    else: frame = frame.set_index(index)
+    frame.to_parquet(tmp_path/"log.parquet")
+    assert load_data(tmp_path/"log.parquet", min_rating=0, k_core=0).fingerprint() == expected
+
+def test_parquet_of_other_types(tmp_path):
+    frame = pd.DataFrame(ROWS, columns=["user_id", "item_id", "rating", "timestamp"])
+    frame.assign(timestamp=frame.timestamp % 2 == 0).to_parquet(tmp_path/"bool.parquet")
+    with pytest.raises(InputError, match="row 1: the timestamp 'True'"): load_data(tmp_path/"bool.parquet")
+    frame.assign(item_id=[[i] for i in frame.item_id]).to_parquet(tmp_path/"list.parquet")
+    with pytest.raises(InputError, match="'item_id' holds a list"): load_data(tmp_path/"list.parquet")
+    frame.assign(item_id=[i.encode() for i in frame.item_id]).to_parquet(tmp_path/"bytes.parquet")
+    assert "i1" in set(load_data(tmp_path/"bytes.parquet", min_rating=0, k_core=0).item_info.item_id)
+
+def test_archives_and_folders(tmp_path, expected):
+    frame = pd.DataFrame(ROWS, columns=["user_id", "item_id", "rating", "timestamp"])
+    (tmp_path/"log.parquet").mkdir()
+    for n in range(2): frame[n * 10:n * 10 + 10].to_parquet(tmp_path/"log.parquet"/f"part-{n}.parquet")
+    (tmp_path/"log.parquet"/"_SUCCESS").touch()
+    with zipfile.ZipFile(tmp_path/"log.zip", "w") as archive: archive.writestr("folder/log.csv", lines())
+    for name in ("log.parquet", "log.zip"): assert load_data(tmp_path/name, min_rating=0, k_core=0).fingerprint() == expected
+    with zipfile.ZipFile(tmp_path/"two.zip", "w") as archive:
+        for name in "ab": archive.writestr(f"{name}.csv", lines())
+    with pytest.raises(InputError, match="2 files in this archive .a.csv, b.csv."): load_data(tmp_path/"two.zip")
+    (tmp_path/"no.zip").write_text("no archive")
+    with pytest.raises(InputError, match="no.zip: cannot be read"): load_data(tmp_path/"no.zip")
+
+def test_an_archive_that_grows_without_end_is_stopped(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "MOST_UNPACKED", (20, 1000))
+    path = write(tmp_path, "t.csv.gz", HEAD + "u1,i1,1\n" * 100_000)
+    with pytest.raises(InputError, match="20 times its size"): load_data(path)
+    monkeypatch.setattr(module, "LONGEST_LINE", 1_000_000)
+    monkeypatch.setattr(module, "MOST_UNPACKED", (10_000, 1000))
+    with pytest.raises(InputError, match="a line is longer"): load_data(write(tmp_path, "z.csv.gz", HEAD + "0" * 6_000_000))
+
+
+# What is noted, and what is dropped when asked
+
+NOTED = {
+    "two units": (HEAD + "".join(f"a,i{n},{(1_300_000_000 + n) * (1000 if n % 2 else 1)}\n" for n in range(6)), {}, "3 look like seconds, 3 look like milliseconds"),
+    "lost digits": (HEAD + "".join(f"a,i{n},1.3000{n}E+12\n" for n in range(6)), {}, "at most six digits"),
+    "equal times": (HEAD + "".join(f"a,i{n},7\n" for n in range(6)), {}, "for every user all times are equal"),
+    "some equal": (GOOD + "".join(f"v,i{n},7\n" for n in range(4)), {}, "for 1 of 4 users"),
+    "a hundred": ("user_id,item_id,timestamp,rating\n" + "".join(f"a,i{n},{n},{n * 10 + 10}\n" for n in range(6)), dict(k_core=0), "go from 10 to 60.*keeps all"),
+    "ten stars": ("user_id,item_id,timestamp,rating\n" + "".join(f"a,i{n},{n},{n}\n" for n in range(1, 11)), dict(k_core=0), "70% of them"),
+    "blanks": (GOOD + "w,i1 ,1\nw,i2,2\nw,i3,3\n", {}, "item_ids differ only by blanks, such as 'i1' and 'i1 '"),
+    "cold": (HEAD + "".join(f"u{u},i{n},{n}\nu{u},new{u}{n},{n + 50}\n" for u in range(3) for n in range(4)), {}, "100% of the test answers"),
+}
+
+@pytest.mark.parametrize("what", NOTED)
+def test_notes(tmp_path, what):
+    import re
+    text, options, note = NOTED[what]
+    path = write(tmp_path, "t.csv", text)
+    found = load_data(path, **options).notes
+    assert any(re.search(note, sentence) for sentence in found), found
+
+def test_nothing_is_noted_of_an_ordinary_log(tmp_path):
+    text = lines(rows=[(f"u{u}", f"i{(u + n) % 6}", n % 5 + 1, 1_300_000_123 + 1007 * n + u) for u in range(6) for n in range(6)])
+    data = load_data(write(tmp_path, "t.csv", text), min_rating=0, k_core=0)
+    assert data.notes == [] and data.facts()["warnings"] == [] and data.facts()["first"] == "2011-03-13 07:08:43"
+    assert (data.equal_times(), data.cold_answers()) == (0, 0)
+
+def test_a_filter_that_keeps_nothing_says_the_scale(tmp_path):
+    path = write(tmp_path, "t.csv", "user_id,item_id,timestamp,rating\n" + "".join(f"a,i{n},{n},0.{n}\n" for n in range(6)))
+    with pytest.raises(InputError, match="smaller min_rating; the ratings go from 0 to 0.5"): load_data(path)
+
+def test_repeats_and_short_users_go_when_asked(tmp_path):
+    path = write(tmp_path, "t.csv", GOOD + "u1,i2,2\nu1,i2,2\nu9,i2,1\nu9,rare,2\n")
+    with pytest.raises(InputError, match="line 17: .*--drop-duplicates"): load_data(path)
+    with pytest.raises(InputError, match="'u9' has 2 items.*--min-user-items 3.*--k-core 3"): load_data(path, drop_duplicates=True)
+    data = load_data(path, drop_duplicates=True, min_user_items=3)
+    assert data.fingerprint() == load_data(write(tmp_path, "good.csv", GOOD)).fingerprint(), "and nobody else"
+    assert data.preprocessing["min_user_items"] == 3 and data.notes[0] == "2 repeated interactions were dropped"
+    with pytest.raises(InputError, match="whole number"): load_data(path, drop_duplicates=True, min_user_items=2.5)
+    with pytest.raises(InputError, match="leave out sep"): load_data("ml-100k", sep=",")
+
+
+# The cache and odd paths
+
+def test_the_cache_is_private_and_keeps_notes(tmp_path, cached, monkeypatch):
+    path = write(tmp_path, "t.csv", HEAD + "".join(f"a,i{n},7\n" for n in range(6)))
+    first, again = load_data(path), load_data(path)
+    assert len(cached) == 1 and first.notes == again.notes != []
+    assert (tmp_path/"cache"/"sequences").stat().st_mode & 0o077 == 0
+    monkeypatch.setattr(module, "is_ours", lambda entry: False)
+    load_data(path)
+    assert len(cached) == 2, "another user's entry was believed"
+
+def test_folders_are_cached_by_their_parts(tmp_path, cached):
+    (tmp_path/"log").mkdir()
+    frame = pd.DataFrame(ROWS, columns=["user_id", "item_id", "stars", "timestamp"])
+    for n in range(2): frame[n * 10:n * 10 + 10].to_parquet(tmp_path/"log"/f"{n}.parquet")
+    assert load_data(tmp_path/"log").fingerprint() == load_data(tmp_path/"log").fingerprint() and len(cached) == 1
+    frame[15:].to_parquet(tmp_path/"log"/"1.parquet")
+    with pytest.raises(InputError): load_data(tmp_path/"log", k_core=6)
+    assert len(cached) == 2
+
+@pytest.mark.parametrize("name", ["with blanks.csv", "-dash.csv", "two\nlines.csv", "x" * 240 + ".csv", "dots.and.csv.csv"])
+def test_odd_paths(tmp_path, cached, name):
+    path = write(tmp_path, name, GOOD)
+    assert load_data(path).fingerprint() == load_data(path).fingerprint() and len(cached) == 1
+    path.write_text(GOOD + "u1,i9,noon\n")
+    with pytest.raises(InputError, match="line 17") as caught: load_data(path)
+    assert "\n" not in str(caught.value)
+
+def test_impossible_paths(tmp_path):
+    for path in (tmp_path/("x" * 5000 + ".csv"), "a\0b.csv", "y" * 5000):
+        with pytest.raises(InputError) as caught: load_data(path)
+        assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
+
+def test_any_damage_is_read_or_refused(tmp_path):
+    "Bytes changed, lost and added at random: never anything but data or one line."
+    rng, outcomes = np.random.default_rng(0), Counter()
+    frame = pd.DataFrame(ROWS, columns=["user_id", "item_id", "rating", "timestamp"])
+    frame.to_parquet(tmp_path/"a.parquet")
+    records = "\n".join(map(json.dumps, frame.to_dict("records")))
+    sources = [write(tmp_path, n, t) for n, t in (("a.csv", lines()), ("a.tsv", lines("\t")), ("a.dat", lines("::")), ("a.csv.gz", lines()), ("a.jsonl", records),
+                                                  ("b.csv", lines('","').replace("\n", '"\n"')), ("c.csv", lines().encode("utf-16")))] + [tmp_path/"a.parquet"]
+    pieces = [b'"', b",", b"\n", b"\r", b"\0", b"\xff\xfe", b"1e999", b"True", b"[[[[", b"\\ud800", b"9" * 30, b"-", b";;"]
+    for source in sources:
+        content = source.read_bytes()
+        for _ in range(40):
+            damaged = bytearray(content)
+            for _ in range(rng.integers(1, 3)):
+                at = int(rng.integers(len(damaged)))
+                match rng.integers(3):
+                    case 0: damaged[at] = int(rng.integers(256))
+                    case 1: del damaged[at:at + int(rng.integers(1, 20))]
+                    case 2: damaged[at:at] = pieces[rng.integers(len(pieces))]
+            path = tmp_path/f"damaged{''.join(source.suffixes)}"
+            path.write_bytes(damaged)
+            try: load_data(path, min_rating=0, k_core=0)
+            except InputError as error: outcomes["refused"] += "\n" not in str(error)
+            else: outcomes["read"] += 1
+    assert outcomes.total() == 40 * len(sources) and min(outcomes.values()) > 10, outcomes
