@@ -4,19 +4,19 @@
 
 # %% auto #0
 __all__ = ['app', 'Version', 'Debug', 'DataName', 'MinRating', 'KCore', 'UserColumn', 'ItemColumn', 'TimeColumn', 'RatingColumn',
-           'AsJson', 'TIES_SAID', 'Split', 'Ties', 'SeenOut', 'CutOffs', 'Seed', 'Device', 'SETTINGS', 'DIFFUSION',
-           'GUIDED', 'OPTIONS', 'Out', 'ModelName', 'TrainingSeed', 'Epochs', 'Precision', 'Pretrained', 'Resume',
-           'Dim', 'SamplingSteps', 'Steps', 'Schedule', 'NoiseScale', 'Level', 'Guidance', 'ConditionDropout',
+           'LOG_OPTIONS', 'AsJson', 'TIES_SAID', 'Split', 'Ties', 'SeenOut', 'CutOffs', 'Seed', 'Device', 'SETTINGS',
+           'DIFFUSION', 'GUIDED', 'OPTIONS', 'Out', 'ModelName', 'TrainingSeed', 'Epochs', 'Precision', 'Pretrained',
+           'Resume', 'Dim', 'SamplingSteps', 'Steps', 'Schedule', 'NoiseScale', 'Level', 'Guidance', 'ConditionDropout',
            'MaxLength', 'LearningRate', 'Patience', 'Prefixes', 'PCGrad', 'Progress', 'AttentionSink', 'PaddingClass',
            'WarmUpDecay', 'AnyMetric', 'UserId', 'History', 'HowMany', 'FilterSeen', 'QUESTIONS', 'SPELT', 'LabelFile',
            'Key', 'PlotFolder', 'SampleSeed', 'examples', 'complaint', 'main', 'chosen', 'data_arguments',
-           'from_anywhere', 'print_json', 'print_columns', 'data', 'list_data_sets', 'print_facts', 'preprocessing',
-           'find_system', 'find_device', 'said_protocol', 'print_protocol', 'cut_offs', 'print_metrics', 'evaluate',
-           'pick', 'check_options', 'start_training', 'check_resumed', 'guarded', 'run_training', 'show_progress',
-           'train', 'report_training', 'find_history', 'print_history', 'print_recommendations', 'split_ids',
-           'check_recommend', 'recommend', 'export', 'aligned', 'diagnosis_rows', 'print_block', 'print_diagnoses',
-           'print_verdict', 'png', 'drawable', 'draw_figures', 'neighbour_files', 'say', 'open_tables', 'diagnose',
-           'report', 'demo']
+           'log_options', 'from_anywhere', 'print_json', 'print_columns', 'data', 'list_data_sets', 'print_facts',
+           'preprocessing', 'find_system', 'find_device', 'said_protocol', 'print_protocol', 'cut_offs',
+           'print_metrics', 'evaluate', 'pick', 'check_options', 'start_training', 'check_resumed', 'guarded',
+           'run_training', 'show_progress', 'train', 'report_training', 'find_history', 'print_history',
+           'print_recommendations', 'split_ids', 'check_recommend', 'recommend', 'export', 'aligned', 'diagnosis_rows',
+           'print_block', 'print_diagnoses', 'print_verdict', 'png', 'drawable', 'draw_figures', 'neighbour_files',
+           'say', 'open_tables', 'diagnose', 'report', 'demo']
 
 # %% ../nbs/13_cli.ipynb #f9deb0f0
 import io
@@ -29,6 +29,8 @@ import textwrap
 import traceback
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import Annotated
 
@@ -110,7 +112,7 @@ def main(
 DataName = Annotated[str|None, typer.Option(
     "--data", metavar="NAME|FILE",
     help="A built-in data set (`adrec data` lists them) or a file: CSV, TSV, Parquet, "
-         "JSON lines; also with .gz behind it.")]
+         "JSON lines; also with .gz or .zip behind it.")]
 MinRating = Annotated[float|None, typer.Option(
     "--min-rating", metavar="R",
     help="Keep ratings from R up; 0 keeps all.  [default: 4 where there are ratings]")]
@@ -145,27 +147,74 @@ def data_arguments(
     source:str|None,                                # a built-in name or a file, if data are named
     min_rating:float=None, k_core:int=None,         # how to preprocess
     user:str=None, item:str=None, time:str=None, rating:str=None,  # names of columns
+    min_user_items:int=None, no_header:bool=False,
+    **how,                                          # the rest of `LOG_OPTIONS`
 )->dict|None:
     "The arguments for `load_data` that these options stand for; None if no data are named."
-    from adrec.data import DATA_SETS, InputError
-    steps = chosen(min_rating=min_rating, k_core=k_core)
+    from adrec.data import InputError
+    from adrec.read import DATA_SETS
+    steps = chosen(min_rating=min_rating, k_core=k_core, min_user_items=min_user_items)
     columns = chosen(user=user, item=item, time=time, rating=rating)
     options = [f"--{name.replace('_', '-')}" for name in steps]
     options += [f"--{name}-column" for name in columns]
+    options += [f"--{name.replace('_', '-')}" for name in how] + ["--no-header"] * no_header
+    if no_header: how["header"] = False
     if source is None and options:
         raise InputError(f"{options[0]} says how to read data: "
                          "say which, with --data NAME or --data FILE")
-    if source in DATA_SETS and columns:
+    if source in DATA_SETS and (columns or how):
         raise InputError(f"{source} is built in and its columns are known: "
                          f"leave out {options[-1]}")
-    return None if source is None else {"source": source} | steps | columns
+    return None if source is None else {"source": source} | steps | columns | how
+
+# %% ../nbs/13_cli.ipynb #bae4752d
+def _log_option(kind, flag, text, metavar=None):
+    "An option that says how a log is read."
+    return Annotated[kind, typer.Option(flag, metavar=metavar, help=text)]
+
+LOG_OPTIONS = dict(
+    min_user_items=_log_option(int|None, "--min-user-items",
+        "Drop users with fewer than N interactions, but no items.", "N"),
+    drop_duplicates=_log_option(bool, "--drop-duplicates",
+        "Keep the first of repeated interactions; without it they are refused."),
+    order=_log_option(str|None, "--order",
+        "What the order of interactions is: time, or lines (the file has no times, but its "
+        "lines stand in their order).  [default: time]", "TEXT"),
+    time_format=_log_option(str|None, "--time-format",
+        "How the file writes dates, such as '%d.%m.%Y %H:%M'.  [default: numbers or ISO dates]",
+        "FORMAT"),
+    sep=_log_option(str|None, "--sep",
+        "What separates the cells of a text file: a character, or tab, blanks.  "
+        "[default: what splits the header into the columns]", "TEXT"),
+    no_header=_log_option(bool, "--no-header",
+        "The first line is no header: columns are user, item, rating, time, or are given by "
+        "number, such as --user-column 2."),
+    encoding=_log_option(str|None, "--encoding",
+        "Of a text file, such as latin-1.  [default: utf-8, or utf-16 where the file says so]",
+        "NAME"))
+
+def log_options(
+    command,  # a function with a parameter `how`
+):            # the same with the options of `LOG_OPTIONS` in its place
+    "Give a command the options that say how a log is read; it receives those given as `how`."
+    @wraps(command)
+    def run(**given):
+        how = chosen(**{name: given.pop(name, None) for name in LOG_OPTIONS})
+        return command(**given, how=how)
+    before = [p for p in signature(command).parameters.values() if p.name != "how"]
+    added = [Parameter(name, Parameter.KEYWORD_ONLY, annotation=kind,
+                       default=False if "bool" in str(kind) else None)
+             for name, kind in LOG_OPTIONS.items()]
+    run.__signature__ = Signature([p.replace(kind=Parameter.KEYWORD_ONLY) for p in before] + added)
+    run.__annotations__ = {p.name: p.annotation for p in before + added}
+    return run
 
 # %% ../nbs/13_cli.ipynb #5f9d1ac1
 def from_anywhere(
     arguments:dict,  # for `load_data`
 )->dict:
     "The same, with the whole path of a file instead of one that depends on the folder."
-    from adrec.data import DATA_SETS
+    from adrec.read import DATA_SETS
     source = arguments["source"]
     if source in DATA_SETS or not Path(source).exists(): return arguments
     return arguments | {"source": str(Path(source).resolve())}
@@ -198,7 +247,9 @@ def print_columns(
     "adrec data",
     "adrec data ml-100k --json",
     "adrec data clicks.csv --user-column who --item-column what --time-column when",
+    "adrec data pairs.txt --no-header --order lines",
     "adrec data reviews_Baby_5.json.gz --min-rating 4 --k-core 5"))
+@log_options
 def data(
     name:Annotated[str|None, typer.Argument(
         metavar="NAME|FILE", show_default=False,
@@ -206,20 +257,27 @@ def data(
     min_rating:MinRating=None, k_core:KCore=None,
     user_column:UserColumn=None, item_column:ItemColumn=None,
     time_column:TimeColumn=None, rating_column:RatingColumn=None,
-    as_json:AsJson=False,
+    as_json:AsJson=False, how=None,
 ):
     """Describe a data set, or list the built-in ones.
 
     The numbers are those after preprocessing: rating filter, k-core, one sequence per user
     in time order. A file needs columns for user, item and time; a rating is optional. A file
-    without ratings is taken as it is, unless --k-core says otherwise."""
-    from adrec.data import DATA_SETS, load_data
+    without ratings is taken as it is, unless --k-core says otherwise.
+
+    Shares: equal times are those of interactions whose user did something else at the same
+    moment just before; cold answers are test items that nobody has before the last two
+    places. What else is worth knowing about a file stands below, as warnings."""
+    from adrec.read import DATA_SETS, load_data
     arguments = data_arguments(name, min_rating, k_core, user_column, item_column,
-                               time_column, rating_column)
+                               time_column, rating_column, **how)
     if name is None: return list_data_sets(DATA_SETS, as_json)
     found = load_data(**arguments)
-    if as_json: return print_json(found.describe())
-    print_facts(found.describe() | {"preprocessing": preprocessing(found)})
+    facts = found.facts()
+    if as_json: return print_json(facts)
+    warnings = facts.pop("warnings")
+    print_facts(facts | {"preprocessing": preprocessing(found)})
+    for warning in warnings: print(f"warning: {warning}")
 
 # %% ../nbs/13_cli.ipynb #4333e6aa
 def list_data_sets(
@@ -238,7 +296,8 @@ def print_facts(
     "Print one fact a line, long numbers with commas."
     rows = []
     for name, value in facts.items():
-        text = f"{value:,}" if isinstance(value, (int, float)) else value
+        if name in ("equal_times", "cold_answers"): text = f"{value:.1%}"
+        else: text = f"{value:,}" if isinstance(value, (int, float)) else value
         rows.append((name.replace("_", " "), text))
     print_columns(rows)
 
@@ -250,6 +309,9 @@ def preprocessing(
     steps = []
     if rating: steps.append(f"ratings from {rating:g} up")
     if k: steps.append(f"{k}-core")
+    if (fewest := found.preprocessing.get("min_user_items")):
+        steps.append(f"users from {fewest} items up")
+    if found.preprocessing.get("order") == "lines": steps.append("time is the order of the lines")
     return ", ".join(steps) or "none"
 
 # %% ../nbs/13_cli.ipynb #32858b73
@@ -259,7 +321,8 @@ def find_system(
     device:str="auto",    # see `find_device`
 )->tuple:                 # the system and its data
     "A system that can score, with its data; `InputError` if there is none of that name."
-    from adrec.data import InputError, load_data, nearest_hint
+    from adrec.data import InputError, nearest_hint
+    from adrec.read import load_data
     from adrec.ranking import BASELINES
     if name in BASELINES:
         if not arguments:
@@ -364,6 +427,7 @@ Device = Annotated[str, typer.Option(
     "adrec evaluate runs/adrec --split validation --json",
     "adrec evaluate runs/adrec --k 1,3,100",
     "adrec evaluate popularity --data ml-100k --ties pessimistic"))
+@log_options
 def evaluate(
     system:Annotated[str, typer.Argument(
         metavar="SYSTEM",
@@ -373,7 +437,7 @@ def evaluate(
     user_column:UserColumn=None, item_column:ItemColumn=None,
     time_column:TimeColumn=None, rating_column:RatingColumn=None,
     split:Split="test", k:CutOffs=None, ties:Ties="expected", filter_seen:SeenOut=False,
-    seed:Seed=0, device:Device="auto", as_json:AsJson=False,
+    seed:Seed=0, device:Device="auto", as_json:AsJson=False, how=None,
 ):
     """Measure how well a run, or a simple rival, ranks.
 
@@ -383,7 +447,7 @@ def evaluate(
     fractions."""
     from adrec.ranking import evaluate
     arguments = data_arguments(data_name, min_rating, k_core, user_column, item_column,
-                               time_column, rating_column)
+                               time_column, rating_column, **how)
     model, found = find_system(system, arguments, device)
     result = evaluate(model, found, split, cut_offs(k), ties, filter_seen, seed=seed)
     if as_json: return print_json({"system": system, "data": found.name} | result.as_dict())
@@ -429,7 +493,8 @@ def start_training(
 ):                   # the data
     "Write a run folder for these options; `InputError` before anything is written."
     from adrec import training
-    from adrec.data import InputError, load_data
+    from adrec.data import InputError
+    from adrec.read import load_data
     if not arguments:
         raise InputError("train on which data? Say it with --data NAME or --data FILE")
     check_options(given)
@@ -493,7 +558,7 @@ def run_training(
     "Begin or resume a training, and see it through."
     from adrec import training
     from adrec.collapse import run_recorder
-    from adrec.data import load_data
+    from adrec.read import load_data
     resume = "resume" in given
     if resume:
         check_resumed(out, given)
@@ -611,6 +676,7 @@ AnyMetric = Annotated[bool, typer.Option(
     "adrec train --data ml-100k --model dreamrec --out runs/led --condition-dropout 0.1 "
     "--guidance 2",
     "adrec train --resume --out runs/adrec"))
+@log_options
 def train(
     context:typer.Context, out:Out,
     data_name:DataName=None, min_rating:MinRating=None, k_core:KCore=None,
@@ -626,7 +692,7 @@ def train(
     max_length:MaxLength=None, learning_rate:LearningRate=None, patience:Patience=None,
     prefixes:Prefixes=False, pcgrad:PCGrad=False, attention_sink:AttentionSink=False,
     padding_class:PaddingClass=False, warm_up_decay:WarmUpDecay=False, any_metric:AnyMetric=False,
-    progress:Progress=None,
+    progress:Progress=None, how=None,
 ):
     """Train a model into a run folder.
 
@@ -636,7 +702,7 @@ def train(
     killed process lose little: --resume continues to the same final numbers."""
     given, device = chosen(**context.params), find_device(device)
     arguments = data_arguments(data_name, min_rating, k_core, user_column, item_column,
-                               time_column, rating_column)
+                               time_column, rating_column, **how)
     run = run_training(out, given, arguments, device, show_progress(progress))
     from adrec.training import is_main_process
     if is_main_process(): report_training(run)
@@ -668,7 +734,7 @@ def find_history(
     arguments:dict,  # for `load_data`; None: as the run says
 )->list:             # original item ids, oldest first
     "Everything that is known of a user."
-    from adrec.data import load_data
+    from adrec.read import load_data
     from adrec.training import run_data
     data = run_data(run.folder, run.config, load_data(**arguments) if arguments else None)
     return data.item_info.item_id.loc[data.sequence(data.user_row(user))].tolist()
@@ -732,13 +798,14 @@ FilterSeen = Annotated[bool, typer.Option(
     "adrec recommend runs/adrec --user 196",
     'adrec recommend runs/adrec --history "50,181,172" -k 5',
     "adrec recommend runs/adrec --user 196 --json"))
+@log_options
 def recommend(
     run:Annotated[str, typer.Argument(metavar="RUN", help="A run folder.")],
     user:UserId=None, history:History=None, k:HowMany=10, filter_seen:FilterSeen=True,
     data_name:DataName=None, min_rating:MinRating=None, k_core:KCore=None,
     user_column:UserColumn=None, item_column:ItemColumn=None,
     time_column:TimeColumn=None, rating_column:RatingColumn=None,
-    seed:Seed=0, as_json:AsJson=False,
+    seed:Seed=0, as_json:AsJson=False, how=None,
 ):
     """Say what a user may want next, and from what history.
 
@@ -748,7 +815,7 @@ def recommend(
     data has moved."""
     from adrec.training import load_run
     arguments = data_arguments(data_name, min_rating, k_core, user_column, item_column,
-                               time_column, rating_column)
+                               time_column, rating_column, **how)
     check_recommend(user, history, arguments)
     found = load_run(run)
     ids = find_history(found, user, arguments) if history is None else split_ids(history)

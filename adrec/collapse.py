@@ -38,8 +38,9 @@ from scipy.stats import beta
 from threadpoolctl import threadpool_limits
 from torch import nn
 
-from .data import InputError, file_kind, nearest_hint
+from .data import InputError, nearest_hint
 from .ranking import Popularity
+from .read import file_kind
 from .training import is_main_process, load_run, one_line, write_atomically
 
 # %% ../nbs/09_collapse.ipynb #19dd136f

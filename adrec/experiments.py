@@ -19,10 +19,11 @@ import numpy as np
 import pandas as pd
 
 from .collapse import read_tables, run_recorder
-from .data import InputError, SequenceData, load_data
+from .data import InputError, SequenceData
 from .plots import plot_history, plot_intervals, plot_spectrum
 from .ranking import (BASELINES, check_choice, confidence_interval, evaluate, evaluation_notes,
                            interval_table, metrics_that_fit)
+from .read import load_data
 from .report import write_report
 from .training import (Settings, continue_run, load_run, one_stage, start_run, three_stages,
                             write_atomically)

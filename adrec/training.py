@@ -38,10 +38,10 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from .baselines import DiffuRec, DreamRec
-from .data import (Batch, InputError, SequenceData, history_batch, load_data,
-                        training_updates)
+from .data import Batch, InputError, SequenceData, history_batch, training_updates
 from .model import ADRec
 from .ranking import check_choice, evaluate, metrics_that_fit, top_items
+from .read import load_data
 from .sasrec import SASRec
 
 # %% ../nbs/08_training.ipynb #98546908

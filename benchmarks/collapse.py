@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from adrec.collapse import CollapseRecorder, diagnose, neighbour_lift
-from adrec.data import InputError, load_data
+from adrec.data import InputError
+from adrec.read import load_data
 from adrec.training import one_stage, train
 
 

@@ -15,9 +15,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from adrec.data import InputError, SequenceData, evaluation_batches, load_data, training_updates
+from adrec.data import InputError, SequenceData, evaluation_batches, training_updates
 from adrec.model import ADRec
 from adrec.ranking import evaluate, target_ranks
+from adrec.read import load_data
 from adrec.training import Settings, Training
 from plain import PlainADRec, pad_to_window
 

@@ -6,9 +6,10 @@ import pandas as pd
 import pytest
 
 from adrec.cli import main
-from adrec.data import InputError, load_data, synthetic_data
+from adrec.data import InputError, synthetic_data
 from adrec.experiments import (collect_runs, comparison_sentences, demo, demo_text, load_results, paired_difference)
 from adrec.ranking import BASELINES, evaluate
+from adrec.read import load_data
 from adrec.training import Settings, continue_run, load_run, one_stage, start_run
 
 data, _ = synthetic_data(seed=0)
