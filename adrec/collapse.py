@@ -278,7 +278,7 @@ def noise_spectra(
 )->np.ndarray:             # λ/λ̄ in falling order, (draws, d)
     "Monte-Carlo spectra of pure noise of this shape, the same ones at every call."
     small, large = sorted((_degrees(n_items, dim, center), dim))
-    draws = draws or int(np.clip(200 * (1024 / small) ** 2, 40, 200))
+    draws = draws or int(np.clip(200 * (1024 / small) ** 2, 30, 200))
     if unit_rows: large *= (small + 2) / small
     spectra = np.zeros((draws, dim))
     spectra[:, :small] = _wishart_spectra(small, float(large), draws) * (dim / small)
@@ -1040,7 +1040,7 @@ def _judge(
     cone = bool(cosine > (0.5 if point else cone_limit(n, d)))
     low = point or _few(values, spread, n, d, unit_rows=True)
     off, near = _unlike(values, spread), lift is not None and _far(lift.value, lift.null, lift.sd)
-    noise = not (point or off or near or np.isnan(values["noise_distance"][0]))
+    noise = not (point or off or near)
     tested = lift is not None and not lift.reason
     words = {"cone": cone, "low_rank": low, "noise": noise, "structured": near}
     words["anisotropic" if tested else "untested"] = not (noise or low or near)
