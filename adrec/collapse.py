@@ -1022,6 +1022,12 @@ def _few(values, spread, n, d, unit_rows):
     ratio, null = values[name]
     return ratio <= low_rank_limit(n, d, unit_rows) and _far(null, ratio, spread[name])
 
+def _low(values, spread, n, d):
+    "Rows at equal length decide; the close call beside 1/j must hold for rows as they are, too."
+    ratio, null = values["unit_participation_ratio"]
+    return _few(values, spread, n, d, True) and (ratio <= null / 4
+                                                 or _few(values, spread, n, d, False))
+
 def _unlike(values, spread):
     "What sets the spectrum apart from noise: too far from the law, too long at the top, too flat."
     (gap, gap_null), (top, top_null) = values["noise_distance"], values["top_eigenvalue"]
@@ -1038,7 +1044,7 @@ def _judge(
     "The four questions, in order."
     cosine, point = values["mean_cosine"][0], bool(np.isnan(values["participation_ratio"][0]))
     cone = bool(cosine > (0.5 if point else cone_limit(n, d)))
-    low = point or _few(values, spread, n, d, unit_rows=True)
+    low = point or _low(values, spread, n, d)
     off, near = _unlike(values, spread), lift is not None and _far(lift.value, lift.null, lift.sd)
     noise = not (point or off or near)
     tested = lift is not None and not lift.reason
@@ -1115,7 +1121,7 @@ def diagnose(
     if padding is not None: warnings.insert(0, f"row {padding} is padding and left out; rows "
                                                "are numbered without it")
     values, spread = _measure(table, points, zeros, seed)
-    if _few(values, spread, *table.shape, True) != _few(values, spread, *table.shape, False):
+    if _low(values, spread, *table.shape) != _few(values, spread, *table.shape, False):
         warnings.append(f"the rank depends on the length of rows, and the verdict follows rows at "
                         f"equal length: {_long_rows(table, ids)}")
     lift = None
