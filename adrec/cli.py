@@ -857,14 +857,16 @@ def export(
 # %% ../nbs/13_cli.ipynb #f94d5bea
 QUESTIONS = {
     "same direction?": {"mean_cosine": 3, "uniformity": 3},
-    "few dimensions?": {"participation_ratio": 1, "iso_score": 3, "effective_rank": 1, "rankme": 1,
+    "few dimensions?": {"unit_participation_ratio": 1, "participation_ratio": 1, "iso_score": 3,
+                        "effective_rank": 1, "rankme": 1,
                         "stable_rank": 1, "information_abundance": 1, "spectrum_decay": 2},
     "only noise?": {"noise_distance": 3, "top_eigenvalue": 2, "outlier_count": 0,
                     "noise_share": 3},
-    "do neighbours mean anything?": {"neighbour_lift": 2, "hubness": 2},
+    "do neighbours mean anything?": {"neighbour_lift": 2, "neighbour_share": 2, "hubness": 2},
 }
 
-SPELT = {"iso_score": "IsoScore", "rankme": "RankMe"}  # all others are plain words
+SPELT = {"iso_score": "IsoScore", "rankme": "RankMe",
+         "unit_participation_ratio": "PR, equal lengths"}  # all others are plain words
 
 def aligned(
     number,        # a diagnostic, or None if it was not measured
@@ -928,7 +930,7 @@ def print_verdict(
     width:int,  # of the text
 ):
     "Print the verdict in words, the sentences that it rests on, and what to beware of."
-    print(f"\n{diagnosis.name}: {', '.join(diagnosis.verdict).replace('_', ' ')}")
+    print(f"\n{diagnosis.name}: {diagnosis.words}")
     lines = [*diagnosis.reasons, *(f"Warning: {text}." for text in diagnosis.warnings)]
     for line in lines:
         print(textwrap.fill(line, width, initial_indent="  ", subsequent_indent="    "))
@@ -1070,9 +1072,11 @@ def diagnose(
     """Say whether item vectors have collapsed, and how.
 
     Asks four questions: same direction? (cone) few dimensions? (low rank) only noise? (noise)
-    do neighbours mean anything? (structured) More than one answer may be true. Beside every
-    number stands what random numbers of the same shape would give. Neighbours can be judged only
-    with labels; a run brings genres if its data have them. No file is trusted: pickles with more
+    do neighbours mean anything? (structured) More than one answer may be true. A table that is
+    none of these is anisotropic if labels were tested (not noise, but neighbours mean nothing), or
+    else "not noise, neighbours untested" (untested in JSON). Beside every number stands what random
+    numbers of the same shape would give. Neighbours can be judged only with labels; a run brings
+    genres if its data have them. No file is trusted: pickles with more
     than tensors are refused."""
     from adrec.training import write_atomically
     tables = open_tables(sources, key, labels)

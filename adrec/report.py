@@ -31,7 +31,7 @@ from bokeh.plotting import figure
 from bokeh.resources import Resources
 
 from . import __version__
-from .collapse import diagnose, load_recording, marchenko_pastur_spectrum
+from .collapse import VERDICTS, diagnose, load_recording, marchenko_pastur_spectrum
 from .data import InputError
 from .plots import (_checked_tables, _columns, _named, _nearest, _stage_marks, anchor_items,
                          neighbour_table, plot_collapse_map, plot_cosines, plot_history,
@@ -685,7 +685,11 @@ WORDS = {
     "low_rank": "The items use few of the dimensions they were given.",
     "noise": "Nothing in these item vectors can be told from random numbers: as far as the "
              "measurements reach, nothing was learned.",
-    "structured": "These item vectors have a structure that random numbers do not have.",
+    "structured": "Neighbours mean something: they share labels more often than chance.",
+    "anisotropic": "These are not random numbers, since some directions are wider than others, "
+                   "but neighbours share labels no more often than chance.",
+    "untested": "These are not random numbers. Whether neighbours mean anything is not known, for "
+                "there are no labels to ask.",
 }
 FOUR_QUESTIONS = (
     "Each item is a list of numbers, a vector, and the model recommends by comparing vectors. If "
@@ -695,11 +699,12 @@ FOUR_QUESTIONS = (
     "way? Do they use few dimensions? Could they be random numbers? Do neighbours mean anything?")
 MEASURES = {
     "mean_cosine": "mean cosine of two items (1: all point the same way)",
-    "participation_ratio": "dimensions in use (participation ratio)",
+    "unit_participation_ratio": "dimensions in use (participation ratio, rows at equal length)",
     "top_eigenvalue": "widest direction, times the mean variance",
     "outlier_count": "directions wider than random numbers reach",
     "noise_share": "share of the variance that looks like noise",
     "neighbour_lift": "neighbours share a label, times chance",
+    "neighbour_share": "share of items with neighbours better than chance",
 }
 
 def _verdicts(known:Evidence)->Section:
@@ -718,7 +723,7 @@ def _verdicts(known:Evidence)->Section:
     table = dict(head=head, rows=rows, right=True)
     return Section("Did the item vectors collapse?", [*parts, table])
 
-def _said(diagnosis)->str: return " and ".join(diagnosis.verdict).replace("_", " ")
+def _said(diagnosis)->str: return " and ".join(VERDICTS[word] for word in diagnosis.verdict)
 
 def _short(x)->str:
     if np.isnan(x): return "undefined"

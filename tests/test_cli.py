@@ -403,7 +403,7 @@ def test_export_writes_the_vectors_with_their_ids(adrec, made):
 
 # ---- diagnose
 
-DIAGNOSTICS = {"mean_cosine", "uniformity", "hubness", "effective_rank", "participation_ratio",
+DIAGNOSTICS = {"mean_cosine", "uniformity", "hubness", "effective_rank", "participation_ratio", "unit_participation_ratio",
                "stable_rank", "information_abundance", "spectrum_decay", "outlier_count",
                "noise_share", "noise_distance", "top_eigenvalue", "iso_score", "rankme"}
 FIGURES = {"spectrum.png", "eigenvalues.png", "cosines.png", "pca.png"}
@@ -437,7 +437,7 @@ def test_diagnose_knows_noise_low_rank_and_structure(adrec):
     assert groups["verdict"] == ["structured"] and groups["neighbour_lift"]["value"] > 2
     for table in (noise, low, groups):
         assert (table["n"], table["d"]) == (300, 32)
-        assert DIAGNOSTICS | {"neighbour_lift"} == {k for k, v in table.items() if isinstance(v, dict)}
+        assert DIAGNOSTICS | {"neighbour_lift", "neighbour_share"} == {k for k, v in table.items() if isinstance(v, dict)}
         assert all(set(table[name]) == {"value", "null"} for name in DIAGNOSTICS)
 
 
