@@ -4,18 +4,19 @@
 
 # %% auto #0
 __all__ = ['app', 'Version', 'Debug', 'DataName', 'MinRating', 'KCore', 'UserColumn', 'ItemColumn', 'TimeColumn', 'RatingColumn',
-           'AsJson', 'TIES_SAID', 'Split', 'Ties', 'SeenOut', 'Seed', 'Device', 'SETTINGS', 'DIFFUSION', 'GUIDED',
-           'OPTIONS', 'Out', 'ModelName', 'TrainingSeed', 'Epochs', 'Precision', 'Pretrained', 'Resume', 'Dim',
-           'SamplingSteps', 'Steps', 'Schedule', 'NoiseScale', 'Level', 'Guidance', 'ConditionDropout', 'MaxLength',
-           'LearningRate', 'Patience', 'Prefixes', 'PCGrad', 'Progress', 'AttentionSink', 'PaddingClass', 'WarmUpDecay',
-           'AnyMetric', 'UserId', 'History', 'HowMany', 'FilterSeen', 'QUESTIONS', 'SPELT', 'LabelFile', 'Key',
-           'PlotFolder', 'SampleSeed', 'examples', 'complaint', 'speaks', 'main', 'chosen', 'data_arguments',
+           'AsJson', 'TIES_SAID', 'Split', 'Ties', 'SeenOut', 'CutOffs', 'Seed', 'Device', 'SETTINGS', 'DIFFUSION',
+           'GUIDED', 'OPTIONS', 'Out', 'ModelName', 'TrainingSeed', 'Epochs', 'Precision', 'Pretrained', 'Resume',
+           'Dim', 'SamplingSteps', 'Steps', 'Schedule', 'NoiseScale', 'Level', 'Guidance', 'ConditionDropout',
+           'MaxLength', 'LearningRate', 'Patience', 'Prefixes', 'PCGrad', 'Progress', 'AttentionSink', 'PaddingClass',
+           'WarmUpDecay', 'AnyMetric', 'UserId', 'History', 'HowMany', 'FilterSeen', 'QUESTIONS', 'SPELT', 'LabelFile',
+           'Key', 'PlotFolder', 'SampleSeed', 'examples', 'complaint', 'speaks', 'main', 'chosen', 'data_arguments',
            'from_anywhere', 'print_json', 'print_columns', 'data', 'list_data_sets', 'print_facts', 'preprocessing',
-           'find_system', 'said_protocol', 'print_metrics', 'evaluate', 'pick', 'check_options', 'start_training',
-           'check_resumed', 'sigterm_as_interrupt', 'guarded', 'run_training', 'show_progress', 'train',
-           'report_training', 'find_history', 'print_history', 'print_recommendations', 'split_ids', 'check_recommend',
-           'recommend', 'export', 'aligned', 'diagnosis_rows', 'print_block', 'print_diagnoses', 'print_verdict', 'png',
-           'drawable', 'draw_figures', 'neighbour_files', 'say', 'open_tables', 'diagnose', 'report', 'demo']
+           'find_system', 'said_protocol', 'print_protocol', 'cut_offs', 'print_metrics', 'evaluate', 'pick',
+           'check_options', 'start_training', 'check_resumed', 'sigterm_as_interrupt', 'guarded', 'run_training',
+           'show_progress', 'train', 'report_training', 'find_history', 'print_history', 'print_recommendations',
+           'split_ids', 'check_recommend', 'recommend', 'export', 'aligned', 'diagnosis_rows', 'print_block',
+           'print_diagnoses', 'print_verdict', 'png', 'drawable', 'draw_figures', 'neighbour_files', 'say',
+           'open_tables', 'diagnose', 'report', 'demo']
 
 # %% ../nbs/13_cli.ipynb #f9deb0f0
 import io
@@ -262,7 +263,7 @@ def find_system(
     name:str,             # a run folder, or a name in `BASELINES`
     arguments:dict|None,  # for `load_data`; None: the data that the run was trained on
     device:str="auto",    # auto, cpu, cuda, …
-)->tuple:                 # the system, its data, and further arguments for `evaluate`
+)->tuple:                 # the system and its data
     "A system that can score, with its data; `InputError` if there is none of that name."
     from adrec.data import InputError, load_data, nearest_hint
     from adrec.ranking import BASELINES
@@ -271,7 +272,7 @@ def find_system(
             raise InputError(f"{name} counts interactions: "
                              "say in which data, with --data NAME or --data FILE")
         data = load_data(**arguments)
-        return BASELINES[name]().fit(data), data, {}
+        return BASELINES[name]().fit(data), data
     if not Path(name).exists():
         raise InputError(f"there is no run folder {name!r}, and no system of that name that "
                          f"needs no training.{nearest_hint(name, BASELINES)} "
@@ -279,7 +280,7 @@ def find_system(
     from adrec.training import find_device, load_run, run_data
     run = load_run(name, find_device(device))
     data = run_data(run.folder, run.config, load_data(**arguments) if arguments else None)
-    return run.model, data, {"max_length": run.config["settings"]["max_length"]}
+    return run.model, data
 
 # %% ../nbs/13_cli.ipynb #ad07ad72
 TIES_SAID = {
@@ -293,8 +294,32 @@ def said_protocol(
 )->str:
     "How an evaluation was done, in words."
     ties = metrics["ties"]
-    seen = "filtered out" if metrics["filter_seen"] else "not filtered"
-    return f"ties: {ties} ({TIES_SAID[ties]}); seen items {seen}"
+    seen = "filtered out (an answer among them is a miss)"
+    if not metrics["filter_seen"]: seen = "not filtered"
+    window = metrics.get("max_length")  # runs of earlier versions do not say
+    shown = f"; the last {window} items of a history are read" if window else ""
+    return f"ties: {ties} ({TIES_SAID[ties]}); seen items {seen}{shown}"
+
+def print_protocol(
+    metrics:dict,  # from `Evaluation.as_dict`
+    *more:str,     # sentences to add
+):
+    "Print how an evaluation was done, and what to know beside its numbers."
+    from adrec.ranking import evaluation_notes
+    print(said_protocol(metrics))
+    for note in (*evaluation_notes(metrics), *more): print(f"note: {note}")
+    print()
+
+def cut_offs(
+    text:str|None,  # whole numbers with commas between them; None: the usual ones
+)->tuple|None:
+    "The cut-offs that were asked for; `InputError` for anything else than whole numbers."
+    from adrec.data import InputError
+    if text is None: return None
+    try: return tuple(int(part) for part in text.split(","))
+    except ValueError as e:
+        raise InputError("--k takes whole numbers with commas between them, such as 5,10, "
+                         f"and not {text!r:.60}") from e
 
 def print_metrics(
     rows:dict,  # what to call it -> metrics as fractions
@@ -314,7 +339,10 @@ Ties = Annotated[str, typer.Option(
          "pessimistic, expected or optimistic.")]
 SeenOut = Annotated[bool, typer.Option(
     "--filter-seen",
-    help="Take a user's earlier items out of the running.")]
+    help="Take a user's earlier items out of the list; an answer among them is a miss.")]
+CutOffs = Annotated[str|None, typer.Option(
+    "--k", metavar="K,K,...",
+    help="Cut-offs of HR and NDCG.  [default: those of 5,10,20 for which there are enough items]")]
 Seed = Annotated[int, typer.Option(
     "--seed", min=0, max=2**32 - 1, metavar="N",
     help="Of the noise that ADRec starts from.")]
@@ -326,6 +354,7 @@ Device = Annotated[str, typer.Option(
 @app.command(epilog=examples(
     "adrec evaluate runs/adrec",
     "adrec evaluate runs/adrec --split validation --json",
+    "adrec evaluate runs/adrec --k 1,3,100",
     "adrec evaluate popularity --data ml-100k --ties pessimistic"))
 def evaluate(
     system:Annotated[str, typer.Argument(
@@ -335,24 +364,24 @@ def evaluate(
     data_name:DataName=None, min_rating:MinRating=None, k_core:KCore=None,
     user_column:UserColumn=None, item_column:ItemColumn=None,
     time_column:TimeColumn=None, rating_column:RatingColumn=None,
-    split:Split="test", ties:Ties="expected", filter_seen:SeenOut=False,
+    split:Split="test", k:CutOffs=None, ties:Ties="expected", filter_seen:SeenOut=False,
     seed:Seed=0, device:Device="auto", as_json:AsJson=False,
 ):
     """Measure how well a run, or a simple rival, ranks.
 
-    All items are ranked for every user; HR@K, NDCG@K (K = 5, 10, 20) and MRR say where the
-    held-out one stands. A run is judged on the data that it was trained on; --data is needed
+    All items are ranked for every user; HR@K, NDCG@K (K = 5, 10, 20, or --k) and MRR say where
+    the held-out one stands. A run is judged on the data that it was trained on; --data is needed
     only if their file has moved. Metrics are means over users, in percent; in JSON they are
     fractions."""
     from adrec.ranking import evaluate
     arguments = data_arguments(data_name, min_rating, k_core, user_column, item_column,
                                time_column, rating_column)
-    model, found, how = find_system(system, arguments, device)
-    result = evaluate(model, found, split, ties=ties, filter_seen=filter_seen, seed=seed, **how)
+    model, found = find_system(system, arguments, device)
+    result = evaluate(model, found, split, cut_offs(k), ties, filter_seen, seed=seed)
     if as_json: return print_json({"system": system, "data": found.name} | result.as_dict())
     print(f"{system} on {found.name}: {split} split, {result.users:,} users, "
           f"all {found.n_items:,} items ranked")
-    print(said_protocol(result.as_dict()), end="\n\n")
+    print_protocol(result.as_dict())
     print_metrics({split: result.metrics})
 
 # %% ../nbs/13_cli.ipynb #1f91a704
@@ -625,7 +654,12 @@ def report_training(
     trained = ", ".join(f"{stage} {n}" for (_, stage), n in epochs.items())
     print(f"{config['system']} on {config['data']['name']}, seed {config['seed']}; "
           f"epochs: {trained}")
-    print(f"all {len(run.items):,} items ranked; {said_protocol(run.metrics['test'])}\n")
+    from adrec.ranking import metrics_that_fit
+    asked = config["settings"]["monitor"]
+    watched, = metrics_that_fit([asked], len(run.items))
+    print(f"all {len(run.items):,} items ranked; ", end="")
+    print_protocol(run.metrics["test"], *([f"training watched {watched} instead of {asked}"]
+                                          if watched != asked else []))
     print_metrics(run.metrics)
     print()
     for path in sorted(run.folder.path.iterdir()): print(f"wrote {path}")
