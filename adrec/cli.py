@@ -9,10 +9,10 @@ __all__ = ['app', 'Version', 'Debug', 'DataName', 'MinRating', 'KCore', 'UserCol
            'Resume', 'Dim', 'SamplingSteps', 'Steps', 'Schedule', 'NoiseScale', 'Level', 'Guidance', 'ConditionDropout',
            'MaxLength', 'LearningRate', 'Patience', 'Prefixes', 'PCGrad', 'Progress', 'AttentionSink', 'PaddingClass',
            'WarmUpDecay', 'AnyMetric', 'UserId', 'History', 'HowMany', 'FilterSeen', 'QUESTIONS', 'SPELT', 'LabelFile',
-           'Key', 'PlotFolder', 'SampleSeed', 'examples', 'complaint', 'main', 'chosen', 'data_arguments',
+           'Key', 'PlotFolder', 'SampleSeed', 'examples', 'complaint', 'speaks', 'main', 'chosen', 'data_arguments',
            'log_options', 'from_anywhere', 'print_json', 'print_columns', 'data', 'list_data_sets', 'print_facts',
-           'preprocessing', 'find_system', 'find_device', 'said_protocol', 'print_protocol', 'cut_offs',
-           'print_metrics', 'evaluate', 'pick', 'check_options', 'start_training', 'check_resumed', 'guarded',
+           'preprocessing', 'find_system', 'said_protocol', 'print_protocol', 'cut_offs', 'print_metrics', 'evaluate',
+           'pick', 'check_options', 'start_training', 'check_resumed', 'sigterm_as_interrupt', 'guarded',
            'run_training', 'show_progress', 'train', 'report_training', 'find_history', 'print_history',
            'print_recommendations', 'split_ids', 'check_recommend', 'recommend', 'export', 'aligned', 'diagnosis_rows',
            'print_block', 'print_diagnoses', 'print_verdict', 'png', 'drawable', 'draw_figures', 'neighbour_files',
@@ -24,8 +24,10 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import sys
 import textwrap
+import threading
 import traceback
 from contextlib import contextmanager
 from dataclasses import replace
@@ -36,7 +38,7 @@ from typing import Annotated
 
 import typer
 
-from . import __version__
+from . import __version__, process_number
 
 # %% ../nbs/13_cli.ipynb #1be6e27d
 def examples(
@@ -91,6 +93,11 @@ def complaint(
     known = isinstance(error, (InputError, OSError, FloatingPointError))
     return " ".join(str(error).splitlines()) if known else ""
 
+def speaks()->bool:
+    "Does this process talk to people? Of several, the first one does; in doubt, it does."
+    try: return process_number()[0] == 0
+    except ValueError: return True
+
 # %% ../nbs/13_cli.ipynb #d03d035a
 def main(
     arguments=None,  # words of the command line; those of this process if None
@@ -104,8 +111,7 @@ def main(
     except Exception as error:
         message = complaint(error).removeprefix("adrec: ")
         if debug or not message: traceback.print_exc()
-        one_of_many = os.environ.get("RANK", "0") != "0"  # the first process says it
-        if message and not one_of_many: print(f"adrec: {message}", file=sys.stderr)
+        if message and speaks(): print(f"adrec: {message}", file=sys.stderr)
         sys.exit(2 if message else 1)
 
 # %% ../nbs/13_cli.ipynb #7635aed4
@@ -318,7 +324,7 @@ def preprocessing(
 def find_system(
     name:str,             # a run folder, or a name in `BASELINES`
     arguments:dict|None,  # for `load_data`; None: the data that the run was trained on
-    device:str="auto",    # see `find_device`
+    device:str="auto",    # auto, cpu, cuda, …
 )->tuple:                 # the system and its data
     "A system that can score, with its data; `InputError` if there is none of that name."
     from adrec.data import InputError, nearest_hint
@@ -334,24 +340,10 @@ def find_system(
         raise InputError(f"there is no run folder {name!r}, and no system of that name that "
                          f"needs no training.{nearest_hint(name, BASELINES)} "
                          f"Such are {', '.join(BASELINES)}")
-    from adrec.training import load_run, run_data
+    from adrec.training import find_device, load_run, run_data
     run = load_run(name, find_device(device))
     data = run_data(run.folder, run.config, load_data(**arguments) if arguments else None)
     return run.model, data
-
-# %% ../nbs/13_cli.ipynb #c3e24398
-def find_device(
-    name:str,  # auto, cpu, cuda, …
-)->str:
-    "The name of a device that is there; `auto` is the accelerator, or the CPU if there is none."
-    import torch
-    from adrec.data import InputError
-    fast = torch.accelerator.current_accelerator(check_available=True)
-    there = ["cpu"] if fast is None else ["cpu", fast.type]
-    if name not in ("auto", *there):
-        choices = " or ".join(["auto", *there])
-        raise InputError(f"there is no device {name!r} here: choose {choices}")
-    return there[-1] if name == "auto" else name
 
 # %% ../nbs/13_cli.ipynb #ad07ad72
 TIES_SAID = {
@@ -532,20 +524,31 @@ def check_resumed(
 
 # %% ../nbs/13_cli.ipynb #f7d88454
 @contextmanager
+def sigterm_as_interrupt():
+    "Inside, SIGTERM is a `KeyboardInterrupt` that carries its exit code; afterwards what it was."
+    if threading.current_thread() is not threading.main_thread(): return (yield)
+    def interrupt(number, frame): raise KeyboardInterrupt(128 + number)
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try: yield
+    finally: signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
+
+@contextmanager
 def guarded(
     out:str,     # the run folder
     fresh:bool,  # was it made just now?
 ):
-    "Say how to resume after Ctrl-C; remove a fresh, empty run after an error."
-    try: yield
-    except KeyboardInterrupt:
-        line = shlex.join(["adrec", "train", "--resume", "--out", out])
-        print(f"adrec: interrupted; to continue:  {line}", file=sys.stderr)
-        raise typer.Exit(130)
-    except Exception:
-        from adrec.training import is_main_process
+    "Say how to resume after Ctrl-C, SIGTERM or a full disk; remove a run in which nothing happened."
+    line = shlex.join(["adrec", "train", "--resume", "--out", out])
+    try:
+        with sigterm_as_interrupt(): yield
+    except KeyboardInterrupt as stop:
+        if speaks(): print(f"adrec: interrupted; to continue:  {line}", file=sys.stderr)
+        raise typer.Exit(stop.args[0] if stop.args else 130)
+    except Exception as error:
         begun = (Path(out) / "history.jsonl").exists()
-        if fresh and not begun and is_main_process(): shutil.rmtree(out)
+        if not speaks(): raise
+        if fresh and not begun: shutil.rmtree(out)
+        elif isinstance(error, OSError): print(f"adrec: to continue:  {line}", file=sys.stderr)
         raise
 
 def run_training(
@@ -700,11 +703,11 @@ def train(
     model warms up with them frozen, then everything is fine-tuned. Training stops when NDCG@20
     on the validation items no longer improves, and the best weights are kept. Ctrl-C and a
     killed process lose little: --resume continues to the same final numbers."""
+    from adrec.training import find_device, is_main_process
     given, device = chosen(**context.params), find_device(device)
     arguments = data_arguments(data_name, min_rating, k_core, user_column, item_column,
                                time_column, rating_column, **how)
     run = run_training(out, given, arguments, device, show_progress(progress))
-    from adrec.training import is_main_process
     if is_main_process(): report_training(run)
 
 # %% ../nbs/13_cli.ipynb #ee2c94d2
