@@ -42,7 +42,8 @@ from torch import nn
 from .data import InputError, nearest_hint
 from .ranking import Popularity
 from .read import file_kind
-from .training import is_main_process, load_run, one_line, write_atomically
+from .runs import load_run
+from .training import is_main_process, one_line, write_atomically
 
 # %% ../nbs/09_collapse.ipynb #19dd136f
 def _padding(
@@ -1536,7 +1537,7 @@ def _read_words(path, key=None)->dict:
 # %% ../nbs/09_collapse.ipynb #e0f5a714
 def _read_run(path)->dict:
     run, popularity, notes = load_run(path), None, []
-    try: popularity = Popularity().fit(run.data()).counts
+    try: popularity = Popularity().fit(run.data()).counts if run.counts is None else run.counts
     except (InputError, OSError) as e:
         notes = [f"{path}: popularity is unknown, so neighbours are judged without it ({e})"]
     return dict(vectors=run.model.item_embeddings(), popularity=popularity, notes=notes,

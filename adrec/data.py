@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['TIME_UNITS', 'HELD_OUT', 'k_core_step', 'k_core', 'InputError', 'SequenceData', 'encode_ids', 'check_lengths',
-           'kept_rows', 'build_sequences', 'short', 'nearest_hint', 'SyntheticTruth', 'cluster_geometry',
+           'kept_rows', 'build_sequences', 'short', 'shown', 'nearest_hint', 'SyntheticTruth', 'cluster_geometry',
            'random_walks', 'synthetic_data', 'Batch', 'gather_padded', 'training_spans', 'training_batch',
            'length_groups', 'training_examples', 'training_updates', 'evaluation_batches', 'history_batch']
 
@@ -167,13 +167,20 @@ def short(
                    for c in str(value)[:10_000])
     return text if len(text) <= most else f"{text[:most - 20]} ... {text[-15:]}"
 
+def shown(
+    value,        # anything that came from outside: an id, a number, a list
+    most:int=60,  # characters
+)->str:
+    "A value of any kind as Python writes it, no longer than a message can bear."
+    return short(repr(value), most)
+
 def nearest_hint(
     name:str,  # what was asked for
     known,     # the names that exist
 )->str:        # " Did you mean ...?", or nothing when no name is near
     "The nearest known name, as a sentence to put behind an error message."
     near = difflib.get_close_matches(str(name)[:200], [str(k) for k in known], n=1, cutoff=0.5)
-    return f" Did you mean {short(near[0])!r}?" if near else ""
+    return f" Did you mean {shown(near[0])}?" if near else ""
 
 # %% ../nbs/00_data.ipynb #872baba3
 @patch
@@ -185,7 +192,7 @@ def user_row(
     rows = np.flatnonzero(self.user_ids == str(user_id))
     if len(rows) == 0:
         hint = nearest_hint(user_id, self.user_ids)
-        raise InputError(f"{self.name} has no user {short(user_id)!r}.{hint}")
+        raise InputError(f"{self.name} has no user {shown(str(user_id))}.{hint}")
     return int(rows[0])
 
 # %% ../nbs/00_data.ipynb #d5e8c57e
@@ -199,7 +206,7 @@ def item_numbers(
     numbers = pd.Index(self.item_info.item_id).get_indexer(ids).astype(np.int64) + 1
     for i in np.flatnonzero(numbers == 0)[:1]:
         hint = nearest_hint(ids[i], self.item_info.item_id)
-        raise InputError(f"{self.name} has no item {short(ids[i])!r}.{hint}")
+        raise InputError(f"{self.name} has no item {shown(ids[i])}.{hint}")
     return numbers
 
 # %% ../nbs/00_data.ipynb #bd802a53

@@ -25,8 +25,8 @@ from .ranking import (BASELINES, check_choice, confidence_interval, evaluate, ev
                            interval_table, metrics_that_fit)
 from .read import load_data
 from .report import write_report
-from .training import (Settings, continue_run, load_run, one_stage, start_run, three_stages,
-                            write_atomically)
+from .runs import continue_run, load_run, start_run
+from .training import Settings, one_stage, three_stages, write_atomically
 
 # %% ../nbs/12_experiments.ipynb #7474de19
 def paired_difference(
@@ -173,7 +173,9 @@ def demo(
     files = [write_atomically(out / "comparison.csv", table.to_csv(index=False)),
              *demo_figures(out, evaluations, runs)]
     for run in runs.values(): files += sorted(run.folder.path.iterdir())
-    files.append(write_report(runs.values(), out / "report.html", seed, data=data))
+    known = {name if name in runs else name.lower(): e for name, e in evaluations.items()}
+    files.append(write_report(runs.values(), out / "report.html", seed, data=data,
+                              evaluations=known))
     return DemoResult(table, comparison_sentences(evaluations, "ADRec", metrics[-1]),
                       evaluation_notes(evaluations["ADRec"].as_dict()),
                       demo_recommendations(runs["ADRec"], data), files, time.perf_counter() - start)

@@ -23,7 +23,7 @@ import torch
 from scipy import sparse, stats
 from torch import nn
 
-from .data import HELD_OUT, InputError, evaluation_batches, nearest_hint
+from .data import HELD_OUT, InputError, evaluation_batches, nearest_hint, shown
 
 # %% ../nbs/01_ranking.ipynb #d2276419
 UNLISTED = np.iinfo(np.int64).max  # the place of an answer that is not in the list at all
@@ -55,7 +55,7 @@ def check_choice(
 ):
     "Raise `InputError`, with the nearest name, unless `value` is one of `choices`."
     if value not in choices:
-        raise InputError(f"unknown {what} {value!r}.{nearest_hint(value, choices)} "
+        raise InputError(f"unknown {what} {shown(value)}.{nearest_hint(value, choices)} "
                          f"There are {', '.join(choices)}")
 
 # %% ../nbs/01_ranking.ipynb #66a4e23a

@@ -39,7 +39,8 @@ from .plots import (_checked_tables, _columns, _named, _nearest, _stage_marks, a
                          plot_spectrum_history, styles)
 from .ranking import (BASELINES, evaluate, evaluation_notes, interval_table, metrics_that_fit,
                            training_pairs)
-from .training import Settings, run_data, write_atomically
+from .runs import run_data
+from .training import Settings, write_atomically
 
 # %% ../nbs/11_report.ipynb #22d956a1
 def _rms(table): return np.sqrt((table ** 2).sum(axis=1).mean())
@@ -609,7 +610,7 @@ def _known_labels(data, labels):
 
 # %% ../nbs/11_report.ipynb #51cdc9ea
 def _evidence(
-    runs, data, labels, seed,  # as in `write_report`
+    runs, data, labels, seed, evaluations,  # as in `write_report`
 )->Evidence:
     "Evaluate, diagnose and read what is to be told."
     data = run_data(runs[0].folder, runs[0].config, data)
@@ -618,10 +619,11 @@ def _evidence(
     popularity = np.bincount(training_pairs(data)[1] - 1, minlength=data.n_items)
     tables = {name: run.model.item_embeddings().detach().float().cpu().numpy()
               for name, run in runs.items()}
-    found = {name: evaluate(system().fit(data), data, seed=seed)
-             for name, system in BASELINES.items()}
+    found = {}
+    for name, system in BASELINES.items():
+        found[name] = evaluations.get(name) or evaluate(system().fit(data), data, seed=seed)
     for name, run in runs.items():
-        found[name] = evaluate(run.model, data, seed=seed)
+        found[name] = evaluations.get(name) or evaluate(run.model, data, seed=seed)
     judged = {name: diagnose(table, labels, popularity, name=name, seed=seed)
               for name, table in tables.items()}
     films = {name: load_recording(path) for name, run in runs.items()
@@ -903,16 +905,17 @@ def _source(run)->str:
 
 # %% ../nbs/11_report.ipynb #3577ba89
 def write_report(
-    runs,         # finished runs, see `adrec.training.load_run`
+    runs,         # finished runs, see `adrec.runs.load_run`
     path,         # the page to write, ending in .html
     seed:int=0,   # of evaluations, samples and the noise
     labels=None,  # one per item; None: its genres, if known
     data=None,    # the data of the runs, if at hand; None: loaded again
+    evaluations=None,  # of the test split, as far as at hand: name in the report → `Evaluation`
 )->Path:
     "One page that tells the story of some runs; InputError if they or the path do not fit."
     runs, path = list(runs), _html_path(path)
     _check_runs(runs, labels)
-    known = _evidence(runs, data, labels, seed)
+    known = _evidence(runs, data, labels, seed, evaluations or {})
     sections = [_trained(known), _ranking(known), _verdicts(known), *_figures(known),
                 _neighbours(known), _recommended(known), _explored(known), _again(known, path)]
     title = f"{_listed(list(known.runs))} on {known.data.name}"

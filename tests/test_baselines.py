@@ -11,7 +11,8 @@ from adrec.backbone import Block, Encoder, key_padding_bias
 from adrec.baselines import DiffuRec, DreamRec
 from adrec.data import Batch, InputError, evaluation_batches, history_batch, synthetic_data, training_examples, training_updates
 from adrec.ranking import evaluate
-from adrec.training import Settings, build_system, continue_run, one_stage, start_run, train
+from adrec.runs import continue_run, start_run
+from adrec.training import Settings, build_system, one_stage, train
 
 data, _ = synthetic_data(seed=3)
 STEPS = 6

@@ -211,7 +211,7 @@ def test_training_fills_a_run_folder_and_names_its_files(adrec):
     assert done.code == 0 and done.err == ""
     named = set(re.findall("^wrote (.*)$", done.out, re.M))
     there = {str(path) for path in Path("runs/a").iterdir()}
-    assert there == named == {str(Path("runs/a", name)) for name in FILES | {"stage1.safetensors", "spectra.npz"}}
+    assert there == named == {str(Path("runs/a", name)) for name in FILES | {"stage1.safetensors", "checkpoint.safetensors", "spectra.npz"}}
     history = pd.read_json("runs/a/history.jsonl", lines=True)
     epochs = history.groupby("stage", sort=False).size().to_dict()
     assert epochs == {"pre-train": 6, "warm-up": 5, "fine-tune": 1}, "--epochs bounds every stage"
@@ -235,7 +235,7 @@ def test_options_reach_the_configuration(adrec):
 
 
 def test_guidance_and_prefixes_reach_the_run(adrec):
-    from adrec.training import load_run
+    from adrec.runs import load_run
     guided = "--model dreamrec --steps 4 --guidance 2 --condition-dropout 0.1 --prefixes"
     assert adrec(f"train {SMALL} --out a --epochs 1 {guided}").code == 0
     model, config = load_run("a").model, json.loads(Path("a/config.json").read_text())
@@ -246,7 +246,7 @@ def test_guidance_and_prefixes_reach_the_run(adrec):
 
 
 def test_the_noise_scale_reaches_the_model(adrec):
-    from adrec.training import load_run
+    from adrec.runs import load_run
     assert adrec(f"train {SMALL} --out a --epochs 1 --steps 8 --noise-scale 0").code == 0
     assert load_run("a").model.noise_scale == 0
 
@@ -345,7 +345,7 @@ def test_after_ctrl_c_a_training_resumes_to_the_same_numbers(adrec, whole, monke
 def test_options_may_be_repeated_but_not_changed_on_resuming(adrec, made):
     shutil.copytree(made/"adrec", "run")
     assert adrec(f"train {SMALL} --resume --out run --model adrec --steps 8 --epochs 7").code == 0
-    for change in ("--epochs 8", "--seed 1", "--model sasrec", "--dim 32", "--steps 9",
+    for change in ("--epochs 6", "--seed 1", "--model sasrec", "--dim 32", "--steps 9",
                    "--learning-rate 0.1", "--noise-scale 0.1", "--pcgrad", "--padding-class",
                    "--schedule cosine"):
         done = adrec(f"train --resume --out run {change}")
@@ -386,7 +386,7 @@ def test_recommend_for_a_user_rests_on_everything_known(adrec, made):
 
 
 def test_export_writes_the_vectors_with_their_ids(adrec, made):
-    from adrec.training import load_run
+    from adrec.runs import load_run
     vectors = load_run(made/"adrec").model.item_embeddings().detach().numpy()
     for name in ("items.npy", "items.csv", "items.parquet"):
         done = adrec(f"export {made/'adrec'} -o {name}")
@@ -789,3 +789,106 @@ def test_a_closed_pipe_is_no_error(tmp_path):
     line = f"{shlex.quote(sys.executable)} -m adrec --help | true"
     done = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, text=True)
     assert "Traceback" not in done.stderr and "adrec:" not in done.stderr
+
+
+# ---- the edges
+
+def test_more_epochs_on_resuming(adrec, made):
+    shutil.copytree(made/"sasrec", "run")
+    assert adrec("train --resume --out run --epochs 9 --no-progress").code == 0
+    assert adrec(f"train {SMALL} --model sasrec --out straight --epochs 9").code == 0
+    for name in ("metrics.json", "config.json", "model.safetensors"):
+        assert Path("run", name).read_bytes() == Path("straight", name).read_bytes(), name
+    complains(adrec("train --resume --out run --epochs 501"), "learning rate", "500")
+
+
+def test_data_that_moved_are_found_again_by_every_command(adrec):
+    log().rename(columns={"user_id": "who"}).to_csv("log.csv", index=False)
+    options = "--user-column who --dim 16 --model sasrec --epochs 2 --no-progress"
+    assert adrec(f"train --data log.csv {options} --out run").code == 0
+    Path("log.csv").rename("moved.csv")
+    Path("lag.csv").write_text("")
+    for line in ("evaluate run", "report run -o r.html", "recommend run --user u3",
+                 "train --resume --out run --epochs 3"):
+        done = adrec(line)
+        complains(done, "log.csv", "--data FILE")
+        assert "Did you mean" not in done.err
+        if "resume" not in line: assert adrec(f"{line} --data moved.csv").code == 0, line
+    assert adrec("diagnose run").err == "", "the counts of the items stand in the folder"
+    assert adrec("diagnose run --data moved.csv").code == 0
+    complains(adrec("diagnose run --data synthetic"), "other data")
+    np.save("a.npy", np.eye(4))
+    complains(adrec("diagnose a.npy --data moved.csv"), "--data")
+
+
+@pytest.fixture
+def odd(adrec):
+    "A run on items with odd ids."
+    ids = ["a", "b", "a,b", " c", "c", 'd"e', "f\ng", "\x1b]0;gone\x07", "\u202egnorw", "ż"]
+    table = log(items=25)
+    names = ids + [f"i{n}" for n in range(25 - len(ids))]
+    table["item_id"] = [names[int(i[1:])] for i in table.item_id]
+    table.to_csv("odd.csv", index=False)
+    assert adrec("train --data odd.csv --dim 16 --model sasrec --epochs 1 --out odd --no-progress").code == 0
+    return adrec
+
+
+@pytest.mark.parametrize("history, wanted", [
+    ("'a, b'", ["a", "b"]), ("a,b", ["a,b"]), ("'\"a,b\",c'", ["a,b", "c"]), ("a --history b", ["a", "b"]),
+    ("' c'", [" c"]), ("'a, c'", ["a", " c"]), ("'b , a'", ["b", "a"]), ("'d\"e'", ['d"e']),
+])
+def test_every_id_can_be_named(odd, history, wanted):
+    found = odd(f"recommend odd --history {history} -k 2 --json").json()
+    assert [item["item_id"] for item in found["history"]] == wanted
+
+
+def test_control_characters_are_shown_and_do_nothing(odd):
+    for line in ("recommend odd --user u5 --no-filter-seen -k 25", "recommend odd --history '\x1b[31mno'",
+                 "evaluate '\x1b[31mno'", "data '\u202eno.csv'"):
+        done = odd(line)
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", done.out + done.err), line
+    said = odd("recommend odd --user u5 --no-filter-seen -k 25").out
+    for part in ("\\x1b]0;gone\\x07", "\\u202egnorw", "f\\ng", "ż"): assert part in said
+    found = odd("recommend odd --user u5 --no-filter-seen -k 25 --json").json()
+    assert "\x1b]0;gone\x07" in {row["item_id"] for row in found["recommendations"]}
+
+
+@pytest.mark.parametrize("setting", [{"PYTHONIOENCODING": "cp1252"}, {"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C"}])
+def test_a_console_that_lacks_characters_gets_escapes(odd, setting, tmp_path):
+    line = [sys.executable, "-m", "adrec", "recommend", "odd", "--user", "u9", "--no-filter-seen", "-k", "25"]
+    done = subprocess.run(line, cwd=tmp_path, capture_output=True, env={**os.environ, **setting})
+    assert done.returncode == 0 and done.stderr == b"" and (b"\\u017c" in done.stdout or "ż".encode() in done.stdout)
+
+
+def test_folders_that_were_there_stay_when_a_training_fails(adrec):
+    Path("empty").mkdir(); Path("file").write_text("")
+    bad = f"train {SMALL} --epochs 4 --learning-rate 1e30 --out"
+    complains(adrec(f"{bad} empty"), "loss")
+    complains(adrec(f"{bad} file"), "file")
+    complains(adrec(f"{bad} ''"), "empty")
+    complains(adrec(f"{bad} {'x' * 3000}"))
+    assert sorted(path.name for path in Path().iterdir()) == ["empty", "file"] and not list(Path("empty").iterdir())
+
+
+def test_too_little_memory_is_said_in_one_line(adrec, monkeypatch):
+    for error in (MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried ...")):
+        def fail(error=error, **_): raise error
+        with monkeypatch.context() as m:
+            m.setattr("adrec.data.load_data", fail)
+            complains(adrec("data synthetic"), "memory does not suffice")
+
+
+def test_a_full_disk_names_the_file_and_how_to_go_on(adrec, monkeypatch):
+    real = os.replace
+    def full(source, target):
+        if os.path.basename(target) == "history.jsonl" and full.count: raise OSError(28, "No space left on device")
+        full.count += os.path.basename(target) == "history.jsonl"
+        real(source, target)
+    full.count = 0
+    line = f"train {SMALL} --model sasrec --epochs 12 --out"
+    with monkeypatch.context() as m:
+        m.setattr(os, "replace", full)
+        done = adrec(f"{line} cut")
+    assert done.code == 2 and "history.jsonl: No space left" in done.err and "adrec train --resume --out cut" in done.err
+    assert adrec("train --resume --out cut --no-progress").code == 0 and adrec(f"{line} whole").code == 0
+    assert Path("cut/metrics.json").read_text() == Path("whole/metrics.json").read_text()

@@ -10,7 +10,8 @@ from adrec.data import InputError, synthetic_data
 from adrec.experiments import (collect_runs, comparison_sentences, demo, demo_text, load_results, paired_difference)
 from adrec.ranking import BASELINES, evaluate
 from adrec.read import load_data
-from adrec.training import Settings, continue_run, load_run, one_stage, start_run
+from adrec.runs import continue_run, load_run, start_run
+from adrec.training import Settings, one_stage
 
 data, _ = synthetic_data(seed=0)
 

@@ -9,7 +9,8 @@ import pytest
 from adrec.collapse import CollapseRecorder, Recording
 from adrec.data import InputError, synthetic_data
 from adrec.report import _numbered, _run_names, camera, explorer, write_report
-from adrec.training import Settings, continue_run, load_run, one_stage, start_run, three_stages
+from adrec.runs import continue_run, load_run, start_run
+from adrec.training import Settings, one_stage, three_stages
 
 N, D = 60, 8
 HOSTILE = ["<script>alert(1)</script>", "</script><img src=x onerror=alert(2)>", "$$x^2$$", "\"double\" & 'single'",
