@@ -4,19 +4,20 @@
 
 # %% auto #0
 __all__ = ['app', 'Version', 'Debug', 'CONTROL', 'DataName', 'MinRating', 'KCore', 'UserColumn', 'ItemColumn', 'TimeColumn',
-           'RatingColumn', 'AsJson', 'TIES_SAID', 'Split', 'Ties', 'SeenOut', 'Seed', 'Device', 'SETTINGS', 'DIFFUSION',
-           'GUIDED', 'OPTIONS', 'Out', 'ModelName', 'TrainingSeed', 'Epochs', 'Precision', 'Pretrained', 'Resume',
-           'Dim', 'SamplingSteps', 'Steps', 'Schedule', 'NoiseScale', 'Level', 'Guidance', 'ConditionDropout',
-           'MaxLength', 'LearningRate', 'Patience', 'Prefixes', 'PCGrad', 'Progress', 'AttentionSink', 'PaddingClass',
-           'WarmUpDecay', 'AnyMetric', 'UserId', 'History', 'HowMany', 'FilterSeen', 'QUESTIONS', 'SPELT', 'LabelFile',
-           'Key', 'IdColumn', 'DropPadding', 'PlotFolder', 'SampleSeed', 'Moved', 'examples', 'complaint', 'speaks',
-           'visible', 'Gate', 'main', 'chosen', 'data_arguments', 'from_anywhere', 'print_json', 'print_columns',
-           'data', 'list_data_sets', 'print_facts', 'preprocessing', 'find_system', 'said_protocol', 'print_metrics',
-           'evaluate', 'pick', 'check_options', 'start_training', 'check_resumed', 'sigterm_as_interrupt', 'guarded',
-           'run_training', 'show_progress', 'train', 'report_training', 'find_history', 'print_history',
-           'print_recommendations', 'split_ids', 'check_recommend', 'recommend', 'export', 'aligned', 'diagnosis_rows',
-           'print_block', 'print_diagnoses', 'print_verdict', 'png', 'drawable', 'draw_figures', 'neighbour_files',
-           'say', 'open_tables', 'with_popularity', 'diagnose', 'report', 'demo']
+           'RatingColumn', 'LOG_OPTIONS', 'AsJson', 'TIES_SAID', 'Split', 'Ties', 'SeenOut', 'CutOffs', 'Seed',
+           'Device', 'SETTINGS', 'DIFFUSION', 'GUIDED', 'OPTIONS', 'Out', 'ModelName', 'TrainingSeed', 'Epochs',
+           'Precision', 'Pretrained', 'Resume', 'Dim', 'SamplingSteps', 'Steps', 'Schedule', 'NoiseScale', 'Level',
+           'Guidance', 'ConditionDropout', 'MaxLength', 'LearningRate', 'Patience', 'Prefixes', 'PCGrad', 'Progress',
+           'AttentionSink', 'PaddingClass', 'WarmUpDecay', 'AnyMetric', 'UserId', 'History', 'HowMany', 'FilterSeen',
+           'QUESTIONS', 'SPELT', 'LabelFile', 'Key', 'IdColumn', 'DropPadding', 'PlotFolder', 'SampleSeed', 'Moved',
+           'examples', 'complaint', 'speaks', 'visible', 'Gate', 'main', 'chosen', 'data_arguments', 'log_options',
+           'from_anywhere', 'print_json', 'print_columns', 'data', 'list_data_sets', 'print_facts', 'preprocessing',
+           'find_system', 'said_protocol', 'print_protocol', 'cut_offs', 'print_metrics', 'evaluate', 'pick',
+           'check_options', 'start_training', 'check_resumed', 'sigterm_as_interrupt', 'guarded', 'run_training',
+           'show_progress', 'train', 'report_training', 'find_history', 'print_history', 'print_recommendations',
+           'split_ids', 'check_recommend', 'recommend', 'export', 'aligned', 'diagnosis_rows', 'print_block',
+           'print_diagnoses', 'print_verdict', 'png', 'drawable', 'draw_figures', 'neighbour_files', 'say',
+           'open_tables', 'with_popularity', 'diagnose', 'report', 'demo']
 
 # %% ../nbs/13_cli.ipynb #f9deb0f0
 import csv
@@ -33,6 +34,8 @@ import threading
 import traceback
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import replace
+from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import Annotated
 
@@ -147,7 +150,7 @@ def main(
 DataName = Annotated[str|None, typer.Option(
     "--data", metavar="NAME|FILE",
     help="A built-in data set (`adrec data` lists them) or a file: CSV, TSV, Parquet, "
-         "JSON lines; also with .gz behind it.")]
+         "JSON lines; also with .gz or .zip behind it.")]
 MinRating = Annotated[float|None, typer.Option(
     "--min-rating", metavar="R",
     help="Keep ratings from R up; 0 keeps all.  [default: 4 where there are ratings]")]
@@ -182,27 +185,74 @@ def data_arguments(
     source:str|None,                                # a built-in name or a file, if data are named
     min_rating:float=None, k_core:int=None,         # how to preprocess
     user:str=None, item:str=None, time:str=None, rating:str=None,  # names of columns
+    min_user_items:int=None, no_header:bool=False,
+    **how,                                          # the rest of `LOG_OPTIONS`
 )->dict|None:
     "The arguments for `load_data` that these options stand for; None if no data are named."
-    from adrec.data import DATA_SETS, InputError
-    steps = chosen(min_rating=min_rating, k_core=k_core)
+    from adrec.data import InputError
+    from adrec.read import DATA_SETS
+    steps = chosen(min_rating=min_rating, k_core=k_core, min_user_items=min_user_items)
     columns = chosen(user=user, item=item, time=time, rating=rating)
     options = [f"--{name.replace('_', '-')}" for name in steps]
     options += [f"--{name}-column" for name in columns]
+    options += [f"--{name.replace('_', '-')}" for name in how] + ["--no-header"] * no_header
+    if no_header: how["header"] = False
     if source is None and options:
         raise InputError(f"{options[0]} says how to read data: "
                          "say which, with --data NAME or --data FILE")
-    if source in DATA_SETS and columns:
+    if source in DATA_SETS and (columns or how):
         raise InputError(f"{source} is built in and its columns are known: "
                          f"leave out {options[-1]}")
-    return None if source is None else {"source": source} | steps | columns
+    return None if source is None else {"source": source} | steps | columns | how
+
+# %% ../nbs/13_cli.ipynb #bae4752d
+def _log_option(kind, flag, text, metavar=None):
+    "An option that says how a log is read."
+    return Annotated[kind, typer.Option(flag, metavar=metavar, help=text)]
+
+LOG_OPTIONS = dict(
+    min_user_items=_log_option(int|None, "--min-user-items",
+        "Drop users with fewer than N interactions, but no items.", "N"),
+    drop_duplicates=_log_option(bool, "--drop-duplicates",
+        "Keep the first of repeated interactions; without it they are refused."),
+    order=_log_option(str|None, "--order",
+        "What the order of interactions is: time, or lines (the file has no times, but its "
+        "lines stand in their order).  [default: time]", "TEXT"),
+    time_format=_log_option(str|None, "--time-format",
+        "How the file writes dates, such as '%d.%m.%Y %H:%M'.  [default: numbers or ISO dates]",
+        "FORMAT"),
+    sep=_log_option(str|None, "--sep",
+        "What separates the cells of a text file: a character, or tab, blanks.  "
+        "[default: what splits the header into the columns]", "TEXT"),
+    no_header=_log_option(bool, "--no-header",
+        "The first line is no header: columns are user, item, rating, time, or are given by "
+        "number, such as --user-column 2."),
+    encoding=_log_option(str|None, "--encoding",
+        "Of a text file, such as latin-1.  [default: utf-8, or utf-16 where the file says so]",
+        "NAME"))
+
+def log_options(
+    command,  # a function with a parameter `how`
+):            # the same with the options of `LOG_OPTIONS` in its place
+    "Give a command the options that say how a log is read; it receives those given as `how`."
+    @wraps(command)
+    def run(**given):
+        how = chosen(**{name: given.pop(name, None) for name in LOG_OPTIONS})
+        return command(**given, how=how)
+    before = [p for p in signature(command).parameters.values() if p.name != "how"]
+    added = [Parameter(name, Parameter.KEYWORD_ONLY, annotation=kind,
+                       default=False if "bool" in str(kind) else None)
+             for name, kind in LOG_OPTIONS.items()]
+    run.__signature__ = Signature([p.replace(kind=Parameter.KEYWORD_ONLY) for p in before] + added)
+    run.__annotations__ = {p.name: p.annotation for p in before + added}
+    return run
 
 # %% ../nbs/13_cli.ipynb #5f9d1ac1
 def from_anywhere(
     arguments:dict,  # for `load_data`
 )->dict:
     "The same, with the whole path of a file instead of one that depends on the folder."
-    from adrec.data import DATA_SETS
+    from adrec.read import DATA_SETS
     source = arguments["source"]
     if source in DATA_SETS or not Path(source).exists(): return arguments
     return arguments | {"source": str(Path(source).resolve())}
@@ -236,7 +286,9 @@ def print_columns(
     "adrec data",
     "adrec data ml-100k --json",
     "adrec data clicks.csv --user-column who --item-column what --time-column when",
+    "adrec data pairs.txt --no-header --order lines",
     "adrec data reviews_Baby_5.json.gz --min-rating 4 --k-core 5"))
+@log_options
 def data(
     name:Annotated[str|None, typer.Argument(
         metavar="NAME|FILE", show_default=False,
@@ -244,20 +296,27 @@ def data(
     min_rating:MinRating=None, k_core:KCore=None,
     user_column:UserColumn=None, item_column:ItemColumn=None,
     time_column:TimeColumn=None, rating_column:RatingColumn=None,
-    as_json:AsJson=False,
+    as_json:AsJson=False, how=None,
 ):
     """Describe a data set, or list the built-in ones.
 
     The numbers are those after preprocessing: rating filter, k-core, one sequence per user
     in time order. A file needs columns for user, item and time; a rating is optional. A file
-    without ratings is taken as it is, unless --k-core says otherwise."""
-    from adrec.data import DATA_SETS, load_data
+    without ratings is taken as it is, unless --k-core says otherwise.
+
+    Shares: equal times are those of interactions whose user did something else at the same
+    moment just before; cold answers are test items that nobody has before the last two
+    places. What else is worth knowing about a file stands below, as warnings."""
+    from adrec.read import DATA_SETS, load_data
     arguments = data_arguments(name, min_rating, k_core, user_column, item_column,
-                               time_column, rating_column)
+                               time_column, rating_column, **how)
     if name is None: return list_data_sets(DATA_SETS, as_json)
     found = load_data(**arguments)
-    if as_json: return print_json(found.describe())
-    print_facts(found.describe() | {"preprocessing": preprocessing(found)})
+    facts = found.facts()
+    if as_json: return print_json(facts)
+    warnings = facts.pop("warnings")
+    print_facts(facts | {"preprocessing": preprocessing(found)})
+    for warning in warnings: print(f"warning: {warning}")
 
 # %% ../nbs/13_cli.ipynb #4333e6aa
 def list_data_sets(
@@ -276,7 +335,8 @@ def print_facts(
     "Print one fact a line, long numbers with commas."
     rows = []
     for name, value in facts.items():
-        text = f"{value:,}" if isinstance(value, (int, float)) else value
+        if name in ("equal_times", "cold_answers"): text = f"{value:.1%}"
+        else: text = f"{value:,}" if isinstance(value, (int, float)) else value
         rows.append((name.replace("_", " "), text))
     print_columns(rows)
 
@@ -288,6 +348,9 @@ def preprocessing(
     steps = []
     if rating: steps.append(f"ratings from {rating:g} up")
     if k: steps.append(f"{k}-core")
+    if (fewest := found.preprocessing.get("min_user_items")):
+        steps.append(f"users from {fewest} items up")
+    if found.preprocessing.get("order") == "lines": steps.append("time is the order of the lines")
     return ", ".join(steps) or "none"
 
 # %% ../nbs/13_cli.ipynb #32858b73
@@ -295,16 +358,17 @@ def find_system(
     name:str,             # a run folder, or a name in `BASELINES`
     arguments:dict|None,  # for `load_data`; None: the data that the run was trained on
     device:str="auto",    # auto, cpu, cuda, …
-)->tuple:                 # the system, its data, and further arguments for `evaluate`
+)->tuple:                 # the system and its data
     "A system that can score, with its data; `InputError` if there is none of that name."
-    from adrec.data import InputError, load_data, nearest_hint, shown
+    from adrec.data import InputError, nearest_hint, shown
+    from adrec.read import load_data
     from adrec.ranking import BASELINES
     if name in BASELINES:
         if not arguments:
             raise InputError(f"{name} counts interactions: "
                              "say in which data, with --data NAME or --data FILE")
         data = load_data(**arguments)
-        return BASELINES[name]().fit(data), data, {}
+        return BASELINES[name]().fit(data), data
     if not Path(name).exists():
         raise InputError(f"there is no run folder {shown(name)}, and no system of that name that "
                          f"needs no training.{nearest_hint(name, BASELINES)} "
@@ -312,7 +376,7 @@ def find_system(
     from adrec.runs import load_run
     from adrec.training import find_device
     run = load_run(name, find_device(device))
-    return run.model, run.data(arguments), {"max_length": run.config["settings"]["max_length"]}
+    return run.model, run.data(arguments)
 
 # %% ../nbs/13_cli.ipynb #ad07ad72
 TIES_SAID = {
@@ -326,8 +390,32 @@ def said_protocol(
 )->str:
     "How an evaluation was done, in words."
     ties = metrics["ties"]
-    seen = "filtered out" if metrics["filter_seen"] else "not filtered"
-    return f"ties: {ties} ({TIES_SAID[ties]}); seen items {seen}"
+    seen = "filtered out (an answer among them is a miss)"
+    if not metrics["filter_seen"]: seen = "not filtered"
+    window = metrics.get("max_length")  # runs of earlier versions do not say
+    shown = f"; the last {window} items of a history are read" if window else ""
+    return f"ties: {ties} ({TIES_SAID[ties]}); seen items {seen}{shown}"
+
+def print_protocol(
+    metrics:dict,  # from `Evaluation.as_dict`
+    *more:str,     # sentences to add
+):
+    "Print how an evaluation was done, and what to know beside its numbers."
+    from adrec.ranking import evaluation_notes
+    print(said_protocol(metrics))
+    for note in (*evaluation_notes(metrics), *more): print(f"note: {note}")
+    print()
+
+def cut_offs(
+    text:str|None,  # whole numbers with commas between them; None: the usual ones
+)->tuple|None:
+    "The cut-offs that were asked for; `InputError` for anything else than whole numbers."
+    from adrec.data import InputError
+    if text is None: return None
+    try: return tuple(int(part) for part in text.split(","))
+    except ValueError as e:
+        raise InputError("--k takes whole numbers with commas between them, such as 5,10, "
+                         f"and not {text!r:.60}") from e
 
 def print_metrics(
     rows:dict,  # what to call it -> metrics as fractions
@@ -347,7 +435,10 @@ Ties = Annotated[str, typer.Option(
          "pessimistic, expected or optimistic.")]
 SeenOut = Annotated[bool, typer.Option(
     "--filter-seen",
-    help="Take a user's earlier items out of the running.")]
+    help="Take a user's earlier items out of the list; an answer among them is a miss.")]
+CutOffs = Annotated[str|None, typer.Option(
+    "--k", metavar="K,K,...",
+    help="Cut-offs of HR and NDCG.  [default: those of 5,10,20 for which there are enough items]")]
 Seed = Annotated[int, typer.Option(
     "--seed", min=0, max=2**32 - 1, metavar="N",
     help="Of the noise that ADRec starts from.")]
@@ -359,7 +450,9 @@ Device = Annotated[str, typer.Option(
 @app.command(epilog=examples(
     "adrec evaluate runs/adrec",
     "adrec evaluate runs/adrec --split validation --json",
+    "adrec evaluate runs/adrec --k 1,3,100",
     "adrec evaluate popularity --data ml-100k --ties pessimistic"))
+@log_options
 def evaluate(
     system:Annotated[str, typer.Argument(
         metavar="SYSTEM",
@@ -368,24 +461,24 @@ def evaluate(
     data_name:DataName=None, min_rating:MinRating=None, k_core:KCore=None,
     user_column:UserColumn=None, item_column:ItemColumn=None,
     time_column:TimeColumn=None, rating_column:RatingColumn=None,
-    split:Split="test", ties:Ties="expected", filter_seen:SeenOut=False,
-    seed:Seed=0, device:Device="auto", as_json:AsJson=False,
+    split:Split="test", k:CutOffs=None, ties:Ties="expected", filter_seen:SeenOut=False,
+    seed:Seed=0, device:Device="auto", as_json:AsJson=False, how=None,
 ):
     """Measure how well a run, or a simple rival, ranks.
 
-    All items are ranked for every user; HR@K, NDCG@K (K = 5, 10, 20) and MRR say where the
-    held-out one stands. A run is judged on the data that it was trained on; --data is needed
+    All items are ranked for every user; HR@K, NDCG@K (K = 5, 10, 20, or --k) and MRR say where
+    the held-out one stands. A run is judged on the data that it was trained on; --data is needed
     only if their file has moved. Metrics are means over users, in percent; in JSON they are
     fractions."""
     from adrec.ranking import evaluate
     arguments = data_arguments(data_name, min_rating, k_core, user_column, item_column,
-                               time_column, rating_column)
-    model, found, how = find_system(system, arguments, device)
-    result = evaluate(model, found, split, ties=ties, filter_seen=filter_seen, seed=seed, **how)
+                               time_column, rating_column, **how)
+    model, found = find_system(system, arguments, device)
+    result = evaluate(model, found, split, cut_offs(k), ties, filter_seen, seed=seed)
     if as_json: return print_json({"system": system, "data": found.name} | result.as_dict())
     print(f"{system} on {found.name}: {split} split, {result.users:,} users, "
           f"all {found.n_items:,} items ranked")
-    print(said_protocol(result.as_dict()), end="\n\n")
+    print_protocol(result.as_dict())
     print_metrics({split: result.metrics})
 
 # %% ../nbs/13_cli.ipynb #1f91a704
@@ -425,19 +518,23 @@ def start_training(
 ):                   # the data
     "Write a run folder for these options; `InputError` before anything is written."
     from adrec import runs, tables, training
-    from adrec.data import InputError, load_data
+    from adrec.data import InputError
+    from adrec.read import load_data
     if not arguments:
         raise InputError("train on which data? Say it with --data NAME or --data FILE")
     check_options(given)
     data = load_data(**arguments)
     model, epochs, table = given.get("model", "adrec"), given.get("epochs", 500), None
+    notes = []
     stages = training.one_stage(model, epochs)
     if model == "adrec": stages = training.three_stages(epochs)
-    if "pretrained" in given: table = tables.pretrained_items(given["pretrained"], data, say=say)
+    if "pretrained" in given:
+        table = tables.pretrained_items(given["pretrained"], data, say=notes.append)
     runs.start_run(
         out, data, stages, training.Settings(**pick(given, SETTINGS)), pick(given, OPTIONS),
         seed=given.get("seed", 0), pretrained=table, precision=given.get("precision", "no"),
         data_arguments=from_anywhere(arguments))
+    for note in notes: say(note)
     return data
 
 # %% ../nbs/13_cli.ipynb #5c49aa43
@@ -625,6 +722,7 @@ AnyMetric = Annotated[bool, typer.Option(
     "--guidance 2",
     "adrec train --resume --out runs/adrec",
     "adrec train --resume --out runs/quick --epochs 40"))
+@log_options
 def train(
     context:typer.Context, out:Out,
     data_name:DataName=None, min_rating:MinRating=None, k_core:KCore=None,
@@ -640,7 +738,7 @@ def train(
     max_length:MaxLength=None, learning_rate:LearningRate=None, patience:Patience=None,
     prefixes:Prefixes=False, pcgrad:PCGrad=False, attention_sink:AttentionSink=False,
     padding_class:PaddingClass=False, warm_up_decay:WarmUpDecay=False, any_metric:AnyMetric=False,
-    progress:Progress=None,
+    progress:Progress=None, how=None,
 ):
     """Train a model into a run folder.
 
@@ -652,7 +750,7 @@ def train(
     from adrec.training import find_device, is_main_process
     given, device = chosen(**context.params), find_device(device)
     arguments = data_arguments(data_name, min_rating, k_core, user_column, item_column,
-                               time_column, rating_column)
+                               time_column, rating_column, **how)
     run = run_training(out, given, arguments, device, show_progress(progress))
     if is_main_process(): report_training(run)
 
@@ -666,7 +764,12 @@ def report_training(
     trained = ", ".join(f"{stage} {n}" for (_, stage), n in epochs.items())
     print(f"{config['system']} on {config['data']['name']}, seed {config['seed']}; "
           f"epochs: {trained}")
-    print(f"all {len(run.items):,} items ranked; {said_protocol(run.metrics['test'])}\n")
+    from adrec.ranking import metrics_that_fit
+    asked = config["settings"]["monitor"]
+    watched, = metrics_that_fit([asked], len(run.items))
+    print(f"all {len(run.items):,} items ranked; ", end="")
+    print_protocol(run.metrics["test"], *([f"training watched {watched} instead of {asked}"]
+                                          if watched != asked else []))
     print_metrics(run.metrics)
     print()
     for path in sorted(run.folder.path.iterdir()): print(f"wrote {path}")
@@ -749,13 +852,14 @@ FilterSeen = Annotated[bool, typer.Option(
     "adrec recommend runs/adrec --user 196",
     'adrec recommend runs/adrec --history "50,181,172" -k 5',
     "adrec recommend runs/adrec --user 196 --json"))
+@log_options
 def recommend(
     run:Annotated[str, typer.Argument(metavar="RUN", help="A run folder.")],
     user:UserId=None, history:History=None, k:HowMany=10, filter_seen:FilterSeen=True,
     data_name:DataName=None, min_rating:MinRating=None, k_core:KCore=None,
     user_column:UserColumn=None, item_column:ItemColumn=None,
     time_column:TimeColumn=None, rating_column:RatingColumn=None,
-    seed:Seed=0, as_json:AsJson=False,
+    seed:Seed=0, as_json:AsJson=False, how=None,
 ):
     """Say what a user may want next, and from what history.
 
@@ -766,7 +870,7 @@ def recommend(
     moved."""
     from adrec.runs import load_run
     arguments = data_arguments(data_name, min_rating, k_core, user_column, item_column,
-                               time_column, rating_column)
+                               time_column, rating_column, **how)
     check_recommend(user, history, arguments)
     found = load_run(run)
     ids = split_ids(history or [], set(found.items.item_id)) or find_history(found, user, arguments)
@@ -814,14 +918,16 @@ def export(
 # %% ../nbs/13_cli.ipynb #f94d5bea
 QUESTIONS = {
     "same direction?": {"mean_cosine": 3, "uniformity": 3},
-    "few dimensions?": {"participation_ratio": 1, "iso_score": 3, "effective_rank": 1, "rankme": 1,
+    "few dimensions?": {"unit_participation_ratio": 1, "participation_ratio": 1, "iso_score": 3,
+                        "effective_rank": 1, "rankme": 1,
                         "stable_rank": 1, "information_abundance": 1, "spectrum_decay": 2},
     "only noise?": {"noise_distance": 3, "top_eigenvalue": 2, "outlier_count": 0,
                     "noise_share": 3},
-    "do neighbours mean anything?": {"neighbour_lift": 2, "hubness": 2},
+    "do neighbours mean anything?": {"neighbour_lift": 2, "neighbour_share": 2, "hubness": 2},
 }
 
-SPELT = {"iso_score": "IsoScore", "rankme": "RankMe"}  # all others are plain words
+SPELT = {"iso_score": "IsoScore", "rankme": "RankMe",
+         "unit_participation_ratio": "PR, equal lengths"}  # all others are plain words
 
 def aligned(
     number,        # a diagnostic, or None if it was not measured
@@ -885,7 +991,7 @@ def print_verdict(
     width:int,  # of the text
 ):
     "Print the verdict in words, the sentences that it rests on, and what to beware of."
-    print(f"\n{diagnosis.name}: {', '.join(diagnosis.verdict).replace('_', ' ')}")
+    print(f"\n{diagnosis.name}: {diagnosis.words}")
     lines = [*diagnosis.reasons, *(f"Warning: {text}." for text in diagnosis.warnings)]
     for line in lines:
         print(textwrap.fill(line, width, initial_indent="  ", subsequent_indent="    "))
@@ -1060,9 +1166,11 @@ def diagnose(
     """Say whether item vectors have collapsed, and how.
 
     Asks four questions: same direction? (cone) few dimensions? (low rank) only noise? (noise)
-    do neighbours mean anything? (structured) More than one answer may be true. Beside every
-    number stands what random numbers of the same shape would give. Neighbours can be judged only
-    with labels; a run brings genres if its data have them. No file is trusted: pickles with more
+    do neighbours mean anything? (structured) More than one answer may be true. A table that is
+    none of these is anisotropic if labels were tested (not noise, but neighbours mean nothing), or
+    else "not noise, neighbours untested" (untested in JSON). Beside every number stands what random
+    numbers of the same shape would give. Neighbours can be judged only with labels; a run brings
+    genres if its data have them. No file is trusted: pickles with more
     than tensors are refused."""
     from adrec.training import write_atomically
     tables = open_tables(sources, key, labels, data_name, ids=id_column,

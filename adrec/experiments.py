@@ -19,9 +19,11 @@ import numpy as np
 import pandas as pd
 
 from .collapse import run_recorder
-from .data import InputError, SequenceData, load_data
+from .data import InputError, SequenceData
 from .plots import plot_history, plot_intervals, plot_spectrum
-from .ranking import BASELINES, confidence_interval, evaluate, interval_table
+from .ranking import (BASELINES, check_choice, confidence_interval, evaluate, evaluation_notes,
+                           interval_table, metrics_that_fit)
+from .read import load_data
 from .report import write_report
 from .runs import continue_run, load_run, start_run
 from .tables import read_tables
@@ -39,6 +41,7 @@ def paired_difference(
         if one != other: raise InputError(f"these evaluations differ in {what}: {one!r} and {other!r}")
     if not np.array_equal(first.user_rows, second.user_rows):
         raise InputError(f"these evaluations are of different users: {first.users} and {second.users}")
+    for e in (first, second): check_choice("metric", metric, e.per_user)
     return confidence_interval(first.per_user[metric] - second.per_user[metric], level)
 
 # %% ../nbs/12_experiments.ipynb #3aa0506f
@@ -72,6 +75,7 @@ class DemoResult:
     "What the demo found, and where it put it."
     table:pd.DataFrame           # one row per system
     sentences:list               # computed from the evaluations
+    notes:list                   # what to know beside the numbers
     recommendations:pd.DataFrame # for a few users, with titles
     files:list                   # every file that was written
     seconds:float                # wall time
@@ -101,12 +105,12 @@ def epochs_trained(run)->str:
     stages = run.history.groupby("stage", sort=False).size()
     return " + ".join(f"{count} {stage}" for stage, count in stages.items())
 
-def demo_table(evaluations:dict, runs:dict)->pd.DataFrame:
+def demo_table(evaluations:dict, runs:dict, metrics=("HR@20", "NDCG@20"))->pd.DataFrame:
     "Epochs of training, and metrics in percent with half the width of their 95 % interval."
     rows = []
     for name, e in evaluations.items():
         row = {"system": name, "epochs": epochs_trained(runs[name]) if name in runs else "needs none"}
-        for metric in ("HR@20", "NDCG@20"):
+        for metric in metrics:
             i = confidence_interval(e.per_user[metric])
             row[f"{metric} %"] = f"{100 * i.mean:.2f} ± {100 * (i.high - i.mean):.2f}"
         rows.append(row)
@@ -118,9 +122,10 @@ def demo_recommendations(run, data:SequenceData, users:int=3, k:int=5)->pd.DataF
     rows = []
     for user in np.linspace(0, data.n_users - 1, users).astype(int):
         history = data.sequence(user)
-        best = run.recommend(data.item_info.item_id.loc[history], k)
+        new = data.n_items - len(set(history))
+        best = run.recommend(data.item_info.item_id.loc[history], min(k, new)) if new else []
         rows.append({"user": data.user_ids[user], "watched": data.titles(history[-3:]),
-                     "recommended": data.titles(data.item_numbers(best.item_id))})
+                     "recommended": data.titles(data.item_numbers(best.item_id)) if new else []})
     return pd.DataFrame(rows)
 
 def save_figure(ax, path)->Path:
@@ -132,9 +137,10 @@ def save_figure(ax, path)->Path:
 
 def demo_figures(out:Path, evaluations:dict, runs:dict)->list:
     "The comparison, ADRec's training, and the spectra of three item tables, as PNG files."
+    table = interval_table(evaluations)
     tables = {"stage 1": runs["ADRec"].folder.read_stage1()}
     tables |= {name: run.model.item_embeddings().detach() for name, run in runs.items()}
-    return [save_figure(plot_intervals(interval_table(evaluations)), out / "comparison.png"),
+    return [save_figure(plot_intervals(table, table.columns[-1][0]), out / "comparison.png"),
             save_figure(plot_history(runs["ADRec"].history)[0], out / "training.png"),
             save_figure(plot_spectrum(tables), out / "spectrum.png")]
 
@@ -163,14 +169,16 @@ def demo(
     systems = {name: BASELINES[name.lower()]().fit(data) for name in ("Popularity", "ItemKNN", "Markov")}
     systems |= {name: run.model for name, run in runs.items()}
     evaluations = {name: evaluate(system, data) for name, system in systems.items()}
-    table = demo_table(evaluations, runs)
+    metrics = metrics_that_fit(("HR@20", "NDCG@20"), data.n_items)
+    table = demo_table(evaluations, runs, metrics)
     files = [write_atomically(out / "comparison.csv", table.to_csv(index=False)),
              *demo_figures(out, evaluations, runs)]
     for run in runs.values(): files += sorted(run.folder.path.iterdir())
     known = {name if name in runs else name.lower(): e for name, e in evaluations.items()}
     files.append(write_report(runs.values(), out / "report.html", seed, data=data,
                               evaluations=known))
-    return DemoResult(table, comparison_sentences(evaluations, "ADRec"),
+    return DemoResult(table, comparison_sentences(evaluations, "ADRec", metrics[-1]),
+                      evaluation_notes(evaluations["ADRec"].as_dict()),
                       demo_recommendations(runs["ADRec"], data), files, time.perf_counter() - start)
 
 # %% ../nbs/12_experiments.ipynb #35e57083
@@ -180,6 +188,7 @@ def demo_text(
     "The demo as text: table, sentences, recommendations, files."
     lines = [result.table.to_string(index=False), "",
              "Test split, all items ranked, ties at their expected value; one seed, ± is the 95 % interval over users.",
+             *(f"Note: {note}." for note in result.notes),
              f"Shortened: few epochs, updates of {DEMO_SETTINGS.users_per_update} users instead of "
              f"{Settings().users_per_update}.",
              "Full recipe: adrec train --data ml-100k --model adrec --out runs/adrec", "",
@@ -194,14 +203,16 @@ def demo_text(
 def collect_runs(
     folders,                      # finished run folders
     path,                         # .npz file to write
-    metrics=("HR@20", "NDCG@20"), # per-user metrics to keep
+    metrics=None,                 # per-user metrics to keep; None: HR@20 and NDCG@20, or what fits
 )->Path:
     "Evaluate runs on the test split; store per-user metrics, diagnoses and provenance."
-    arrays, provenance = {m: [] for m in metrics}, []
+    arrays, provenance = {}, []
     for folder in folders:
         run, (table,) = load_run(folder), read_tables(folder).values()
         evaluation = evaluate(run.model, run.data())
-        for m in metrics: arrays[m].append(evaluation.per_user[m].astype(np.float32))
+        for m in metrics or metrics_that_fit(("HR@20", "NDCG@20"), len(run.items)):
+            check_choice("metric", m, evaluation.per_user)
+            arrays.setdefault(m, []).append(evaluation.per_user[m].astype(np.float32))
         provenance.append(run.config | dict(epochs=epochs_trained(run),
                                             validation=run.metrics["validation"],
                                             diagnosis=table.diagnose().as_dict()))

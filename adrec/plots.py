@@ -476,7 +476,8 @@ def _map_point(
 )->tuple:   # PR/d, lift, PR/d of noise or None, (N, d) or None
     "One point of the collapse map; InputError where the lift was not measured."
     if hasattr(point, "values"):
-        ratio, noise = point.values["participation_ratio"]
+        both = point.values["participation_ratio"]  # what decides, where it was measured
+        ratio, noise = point.values.get("unit_participation_ratio", both)
         lift = point.values.get("neighbour_lift", (np.nan,))[0]
         ratio, noise, shape = ratio / point.d, noise / point.d, (point.n, point.d)
     else:

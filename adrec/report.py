@@ -31,13 +31,14 @@ from bokeh.plotting import figure
 from bokeh.resources import Resources
 
 from . import __version__
-from .collapse import diagnose, load_recording, marchenko_pastur_spectrum
+from .collapse import VERDICTS, diagnose, load_recording, marchenko_pastur_spectrum
 from .data import InputError
 from .plots import (_checked_tables, _columns, _named, _nearest, _stage_marks, anchor_items,
                          neighbour_table, plot_collapse_map, plot_cosines, plot_history,
                          plot_intervals, plot_norms, plot_pca, plot_spectrum,
                          plot_spectrum_history, styles)
-from .ranking import BASELINES, evaluate, interval_table, training_pairs
+from .ranking import (BASELINES, evaluate, evaluation_notes, interval_table, metrics_that_fit,
+                           training_pairs)
 from .runs import run_data
 from .training import Settings, write_atomically
 
@@ -622,9 +623,7 @@ def _evidence(
     for name, system in BASELINES.items():
         found[name] = evaluations.get(name) or evaluate(system().fit(data), data, seed=seed)
     for name, run in runs.items():
-        length = run.config["settings"]["max_length"]
-        found[name] = (evaluations.get(name) or
-                       evaluate(run.model, data, max_length=length, seed=seed))
+        found[name] = evaluations.get(name) or evaluate(run.model, data, seed=seed)
     judged = {name: diagnose(table, labels, popularity, name=name, seed=seed)
               for name, table in tables.items()}
     films = {name: load_recording(path) for name, run in runs.items()
@@ -654,25 +653,33 @@ def _trained(known:Evidence)->Section:
                                         dict(head=head, rows=rows)])
 
 # %% ../nbs/11_report.ipynb #5ed1413d
-def _ranking(known:Evidence, metrics=("HR@20", "NDCG@20"))->Section:
+def _measures_said(metrics)->str:
+    "What the metrics of the table mean, for a reader who never saw them."
+    if metrics == ("MRR",): return "MRR is the mean of 1 / place of the hidden item. "
+    pages = {5: "five", 10: "ten", 20: "twenty"}
+    return (f"{metrics[0]} is the share of users whose hidden item is among the first "
+            f"{pages[int(metrics[0].partition('@')[2])]}; {metrics[1]} also asks how high it stands. ")
+
+def _ranking(known:Evidence)->Section:
     "Metrics with intervals over users, baselines included."
-    table = interval_table(known.evaluations, metrics)
+    metrics = metrics_that_fit(("HR@20", "NDCG@20"), known.data.n_items)
+    table, main = interval_table(known.evaluations, metrics), metrics[-1]
     said = lambda m: f"{m['mean']:.2f} ({m['low']:.2f} to {m['high']:.2f})"
     rows = [[name, *(said(table.loc[name, metric]) for metric in metrics)] for name in table.index]
-    best, users = table["NDCG@20", "mean"].idxmax(), next(iter(known.evaluations.values())).users
-    text = (f"All {known.data.n_items:,} items are ranked for each of the same {users:,} users. "
-            "HR@20 is the share of users whose hidden item is among the first twenty; NDCG@20 "
-            "also asks how high it stands. Popularity, Markov and ItemKNN only count: a model "
+    best, found = table[main, "mean"].idxmax(), next(iter(known.evaluations.values()))
+    text = (f"All {known.data.n_items:,} items are ranked for each of the same {found.users:,} users. "
+            f"{_measures_said(metrics)}Popularity, Markov and ItemKNN only count: a model "
             "that does not beat them has learned little that counting does not know.")
-    look = (f"The highest NDCG@20 is that of {best}. A line is the 95 % interval over users; "
+    notes = [f"Note: {note}." for note in evaluation_notes(found.as_dict())]
+    look = (f"The highest {main} is that of {best}. A line is the 95 % interval over users; "
             "where lines overlap widely, these users alone do not settle which system is better. "
             "Another seed would move the trained systems as well, and the lines know nothing of "
             "that.")
-    picture = _picture(plot_intervals(table, "NDCG@20"), "NDCG@20 of all systems with 95 % "
+    picture = _picture(plot_intervals(table, main), f"{main} of all systems with 95 % "
                        "intervals over users; the numbers are those of the table above")
     head = ["system", *(f"{metric} %, 95 % interval" for metric in metrics)]
     table = dict(head=head, rows=rows, right=True)
-    return Section("How well it ranks", [text, table, picture, look])
+    return Section("How well it ranks", [text, table, *notes, picture, look])
 
 # %% ../nbs/11_report.ipynb #25ccb699
 WORDS = {
@@ -680,7 +687,11 @@ WORDS = {
     "low_rank": "The items use few of the dimensions they were given.",
     "noise": "Nothing in these item vectors can be told from random numbers: as far as the "
              "measurements reach, nothing was learned.",
-    "structured": "These item vectors have a structure that random numbers do not have.",
+    "structured": "Neighbours mean something: they share labels more often than chance.",
+    "anisotropic": "These are not random numbers, since some directions are wider than others, "
+                   "but neighbours share labels no more often than chance.",
+    "untested": "These are not random numbers. Whether neighbours mean anything is not known, for "
+                "there are no labels to ask.",
 }
 FOUR_QUESTIONS = (
     "Each item is a list of numbers, a vector, and the model recommends by comparing vectors. If "
@@ -690,11 +701,12 @@ FOUR_QUESTIONS = (
     "way? Do they use few dimensions? Could they be random numbers? Do neighbours mean anything?")
 MEASURES = {
     "mean_cosine": "mean cosine of two items (1: all point the same way)",
-    "participation_ratio": "dimensions in use (participation ratio)",
+    "unit_participation_ratio": "dimensions in use (participation ratio, rows at equal length)",
     "top_eigenvalue": "widest direction, times the mean variance",
     "outlier_count": "directions wider than random numbers reach",
     "noise_share": "share of the variance that looks like noise",
     "neighbour_lift": "neighbours share a label, times chance",
+    "neighbour_share": "share of items with neighbours better than chance",
 }
 
 def _verdicts(known:Evidence)->Section:
@@ -713,7 +725,7 @@ def _verdicts(known:Evidence)->Section:
     table = dict(head=head, rows=rows, right=True)
     return Section("Did the item vectors collapse?", [*parts, table])
 
-def _said(diagnosis)->str: return " and ".join(diagnosis.verdict).replace("_", " ")
+def _said(diagnosis)->str: return " and ".join(VERDICTS[word] for word in diagnosis.verdict)
 
 def _short(x)->str:
     if np.isnan(x): return "undefined"

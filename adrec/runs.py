@@ -28,12 +28,12 @@ import torch
 from fastcore.basics import patch
 from safetensors.torch import load_file
 
-from .data import (DATA_SETS, InputError, SequenceData, history_batch, load_data, nearest_hint,
-                        shown)
+from .data import InputError, SequenceData, history_batch, nearest_hint, shown
 from .ranking import TIES, evaluate, top_items, training_pairs
+from .read import DATA_SETS, load_data
 from .tables import write_table
 from .training import (SYSTEMS, Settings, Stage, Training, build_for, check_recipe,
-                            is_main_process, one_line, one_stage, read_checkpoint, tensor_bytes,
+                            check_seed, is_main_process, one_line, one_stage, read_checkpoint, tensor_bytes,
                             three_stages, train, wait_for_everyone, write_atomically)
 
 # %% ../nbs/22_runs.ipynb #fb4f36f5
@@ -336,11 +336,12 @@ def start_run(
     settings:Settings=Settings(), # how to optimise
     options:dict=None,            # of the systems; each takes what it knows
     seed:int=0,                   # of everything random
-    pretrained=None,              # an item table (N, D) to use instead of a "pre-train" stage
+    pretrained=None,              # an item table (N, D) to use instead of a first system
     precision:str="no",           # "no" for float32, or "bf16"
     data_arguments:dict=None,     # the arguments of `load_data` that make these data again
 )->RunFolder:
     "Write down what a run will do, in a new folder; `InputError`, and no folder, if it cannot."
+    seed = check_seed(seed)
     check_recipe(data, stages, settings, options, seed, pretrained, precision)
     about_data = dict(name=data.name, fingerprint=data.fingerprint(), n_items=data.n_items,
                       arguments=data_arguments)
@@ -356,12 +357,11 @@ def start_run(
 
 # %% ../nbs/22_runs.ipynb #13dd201a
 @patch
-def finish(self:RunFolder, model, history:list, data:SequenceData, max_length:int):
+def finish(self:RunFolder, model, history:list, data:SequenceData):
     "Write the results of a training, the metrics last: they mark a finished run."
     self.write_history(history)
     self.write_tensors("model.safetensors", model.state_dict())
-    metrics = {split: evaluate(model, data, split, max_length=max_length).as_dict()
-               for split in ("validation", "test")}
+    metrics = {split: evaluate(model, data, split).as_dict() for split in ("validation", "test")}
     self.write_json("metrics.json", metrics)
 
 # %% ../nbs/22_runs.ipynb #26614658
@@ -381,7 +381,7 @@ def continue_run(
         stages, settings = folder.recipe(config)
         model, history = train(data, stages, settings, config["options"], config["seed"], None,
                                folder, callbacks, device, config["precision"], progress)
-        if is_main_process(): folder.finish(model, history, data, settings.max_length)
+        if is_main_process(): folder.finish(model, history, data)
     wait_for_everyone()
     if is_main_process(): folder.tidy()
     return load_run(out)

@@ -30,8 +30,9 @@ import torch
 from safetensors.torch import load, save
 
 from .collapse import Diagnosis, as_table, diagnose
-from .data import InputError, SequenceData, file_kind, load_data, nearest_hint, shown
+from .data import InputError, SequenceData, nearest_hint, shown
 from .ranking import Popularity
+from .read import file_kind, load_data
 from .training import one_line, write_atomically
 
 # %% ../nbs/21_tables.ipynb #ada05b20

@@ -41,7 +41,7 @@ from . import process_number
 from .baselines import DiffuRec, DreamRec
 from .data import Batch, InputError, SequenceData, training_updates
 from .model import ADRec
-from .ranking import check_choice, evaluate
+from .ranking import check_choice, evaluate, metrics_that_fit
 from .sasrec import SASRec
 
 # %% ../nbs/08_training.ipynb #98546908
@@ -116,7 +116,7 @@ class Settings:
     prefixes:bool=False           # every prefix of a history is an example; DiffuRec always does it
     validate_every:int=5          # epochs between validations; the first after epoch index 5
     patience:int=4                # end a stage after so many validations without improvement
-    monitor:str="NDCG@20"         # the one metric that decides
+    monitor:str="NDCG@20"         # the metric that decides; cut to @10 or @5 if items are few
     any_metric:bool=False         # authors' option: any of six metrics may declare a new best
     pcgrad:bool=False             # project conflicting gradients of several losses
     warm_up_decay:bool=False      # authors' option: weight decay acts on the "frozen" table
@@ -457,6 +457,11 @@ def run_epoch(self:Training,
     return row
 
 # %% ../nbs/08_training.ipynb #64fc7d36
+@patch(as_prop=True)
+def monitor(self:Training)->str:
+    "The metric that decides: the declared one, as far as the catalogue has room for its cut-off."
+    return metrics_that_fit((self.settings.monitor,), self.data.n_items)[0]
+
 @patch
 def validate(self:Training)->dict:  # the validation metrics
     "Rank the validation items; keep the weights if they are the best so far."
@@ -466,7 +471,8 @@ def validate(self:Training)->dict:  # the validation metrics
                             max_length=settings.max_length).metrics]
     if self.processes.count > 1: dist.broadcast_object_list(metrics)
     metrics, = metrics
-    watched = SIX_METRICS if settings.any_metric else (settings.monitor,)
+    watched = (self.monitor,)
+    if settings.any_metric: watched = metrics_that_fit(SIX_METRICS, self.data.n_items)
     better = [name for name in watched if metrics[name] > self.best_metrics.get(name, -1)]
     self.best_metrics |= {name: metrics[name] for name in better}
     self.waited = 0 if better else self.waited + 1
@@ -506,7 +512,7 @@ def run_stage(self:Training,
     callbacks, progress, keep,  # see `fit`
 ):
     "Train until the stage ends or validation stops improving."
-    self.stage, monitor = stage.name, self.settings.monitor
+    self.stage, monitor = stage.name, self.monitor
     self.model.item_embedding.weight.requires_grad_(not stage.freeze_items)
     self.prepare()
     notify(callbacks, "on_stage", self)
@@ -686,9 +692,11 @@ def check_recipe(
     data, stages, settings, options=None, seed=0, pretrained=None, precision="no",  # see `train`
 ):
     "Raise `InputError` for a training that would fail later."
-    if data.n_items < 20:
-        raise InputError(f"{data.name} has {data.n_items} items: validation looks at the best 20, "
-                         "so at least 20 are needed")
+    if data.n_items < 2:
+        raise InputError(f"{data.name} has {data.n_items} item: a model that ranks needs at least 2")
+    if (options or {}).get("max_length", settings.max_length) != settings.max_length:
+        raise InputError(f"max_length is {settings.max_length} in the settings and "
+                         f"{options['max_length']!r:.60} in the options: say it in the settings only")
     check_seed(seed)
     check_choice("precision", precision, ("no", "bf16"))
     names = dict.fromkeys(stage.system for stage in stages)

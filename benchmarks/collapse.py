@@ -1,7 +1,8 @@
 """Time and memory of the collapse diagnostics. Run it with  python benchmarks/collapse.py
 
 It measures a table of 1,000,000 items in 128 dimensions (float32), first everything but the neighbours of
-labelled items, then those, and last what the recorder costs a training on MovieLens-100K. Not run by the tests.
+labelled items, then those, then a wide table (--wide 5000 4096: rows and dimensions), and last what the recorder costs
+a training on MovieLens-100K. Not run by the tests.
 """
 import argparse, os, resource, time
 
@@ -9,7 +10,8 @@ import numpy as np
 import torch
 
 from adrec.collapse import CollapseRecorder, diagnose, neighbour_lift
-from adrec.data import InputError, load_data
+from adrec.data import InputError
+from adrec.read import load_data
 from adrec.training import one_stage, train
 
 
@@ -42,6 +44,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--items", type=int, default=1_000_000)
     parser.add_argument("--dim", type=int, default=128)
+    parser.add_argument("--wide", type=int, nargs=2, default=(5_000, 4_096), help="a second table, for the cost of d")
     parser.add_argument("--epochs", type=int, default=10, help="epochs of the training that is recorded; 0: none")
     options = parser.parse_args()
     print(f"{torch.get_num_threads()} threads of {os.cpu_count()} cores; table {options.items:,} x {options.dim}, float32")
@@ -51,6 +54,10 @@ if __name__ == "__main__":
     print("  verdict:", ", ".join(found.verdict))
     lift = timed("neighbour lift, 5,000 sampled queries", neighbour_lift, table, np.arange(options.items) % 12)
     print(f"  lift {lift.value:.3f}, null {lift.null:.3f} ± {lift.sd:.3f}")
+    del table
+    wide = rng.standard_normal(options.wide, dtype=np.float32)
+    found = timed(f"diagnose {options.wide[0]:,} x {options.wide[1]:,}", diagnose, wide)
+    print("  verdict:", ", ".join(found.verdict))
     if options.epochs:
         try: recorder_cost(options.epochs)
         except InputError as e: print(f"recorder not measured: {e}")

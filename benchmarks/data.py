@@ -13,7 +13,7 @@ from pyarrow import csv, parquet
 
 CHILD = """
 import json, resource, sys, time
-from adrec.data import load_data
+from adrec.read import load_data
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 ** 2
 before, begin, spent = peak(), time.perf_counter(), time.process_time()
 data = load_data(sys.argv[1])

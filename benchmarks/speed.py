@@ -2,8 +2,8 @@
 
 In one run, as ratios, so that the machine cancels out: a training update and the ranking of all test users against
 the plain way (plain.py), and against the rate at which this machine multiplies matrices. Then how the cost grows
-with users, length, items and diffusion steps, and how much memory a catalogue of Yelp's size takes. Repetitions
-are interleaved (matrix product, plain, fast, matrix product, plain, …) and their medians reported.
+with users, length, items and diffusion steps, how much memory a catalogue of Yelp's size takes, and what becomes
+of a training when another one, or another program, wants the same cores. Repetitions are interleaved (matrix product, plain, fast, matrix product, plain, …) and their medians reported.
 
 Baby and Beauty are read from the folder that ADREC_TEST_DATA names, and left out without it. Not run by the tests.
 """
@@ -15,14 +15,17 @@ import numpy as np
 import pandas as pd
 import torch
 
-from adrec.data import InputError, SequenceData, evaluation_batches, load_data, training_updates
+from adrec.data import InputError, SequenceData, evaluation_batches, training_updates
 from adrec.model import ADRec
 from adrec.ranking import evaluate, target_ranks
+from adrec.read import load_data
+from adrec.sasrec import SASRec
 from adrec.training import Settings, Training
 from plain import PlainADRec, pad_to_window
 
 DIM, STEPS, WINDOW, BLOCKS = 128, 32, 50, 4   # ADRec's defaults; two blocks in CAM and two in ADM
 USERS = 512
+PARTS = ["training", "ranking", "growth", "memory", "sharing"]
 CATALOGUES = {64_669: WINDOW, 1_000_000: 10}  # items (the first: as many as Yelp's): items per user
 PLAIN_USERS = 256                             # ranked in the plain way, and scaled up to all users
 clock = time.perf_counter
@@ -180,6 +183,49 @@ def measure_memory():
             yield f"peak memory, {what}, {items:,} items", peak / 1e9, "GB", f"{USERS} users with {length} items, D = {DIM}"
 
 
+# ---- a busy machine, each training in a process of its own
+
+SPINS = {"as adrec sets it": "1000", "as OpenMP's own default": "300000"}  # how often a waiting thread looks before it sleeps
+
+def epoch_probe(for_seconds):
+    "Train SASRec+ on ML-100K for a while and print the median time of an epoch."
+    data = load_data("ml-100k")
+    torch.manual_seed(0)
+    training = Training(SASRec(data.n_items), data, Settings(), "sasrec", device="cpu")
+    training.model.train()
+    updates = list(training_updates(data, np.random.default_rng(0)))
+    epoch = lambda: [training.update(parts) for parts in updates]
+    times, begin = [seconds(epoch)], clock()
+    while clock() - begin < for_seconds or len(times) < 3: times.append(seconds(epoch))
+    print(np.median(times[1:]))
+
+
+def epochs_beside(company, spin, for_seconds=6):
+    "Median time of an epoch for each of the trainings that run at once; `company`: another 'training', a busy 'program', or nobody."
+    command = [sys.executable, __file__, "--probe", "epochs", "--probe-items", str(for_seconds)]
+    environment = os.environ | {"GOMP_SPINCOUNT": spin}
+    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if company == "program" else None
+    try:
+        trainings = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) for _ in range(1 + (company == "training"))]
+        return [float(training.communicate()[0].split()[-1]) for training in trainings]
+    finally:
+        if busy: busy.kill()
+
+
+def measure_sharing(repeats):
+    "Rows of an epoch alone, beside another training, and beside a busy program."
+    times = {}
+    for _ in range(repeats):
+        for how, spin in SPINS.items():
+            for company in ("nobody", "training", "program"): times.setdefault((how, company), []).append(max(epochs_beside(company, spin)))
+    alone = np.array(times["as adrec sets it", "nobody"])
+    for (how, company), found in times.items():
+        beside = {"nobody": "alone", "training": "two at once", "program": "beside a program"}[company]
+        yield f"epoch, {beside}", np.median(found), "s", f"SASRec+, the slower one; threads wait {how}; median of {repeats}"
+        if (how, company) != ("as adrec sets it", "nobody"):
+            yield f"{beside}, against alone", np.median(found / alone), "ratio", f"threads wait {how}"
+
+
 # ---- putting it together
 
 def processor():
@@ -213,12 +259,13 @@ def measure(parts, names, repeats):
         if "training" in parts: yield from (("training", name, *row) for row in measure_training(data, repeats))
         if "ranking" in parts: yield from (("ranking", name, *row) for row in measure_ranking(data, repeats))
     if "growth" in parts: yield from (("growth", "made up", *row) for row in measure_growth(max(2, repeats // 2)))
+    if "sharing" in parts: yield from (("sharing", "ml-100k", *row) for row in measure_sharing(repeats))
     if "memory" in parts: yield from (("memory", "made up", *row) for row in measure_memory())
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--parts", nargs="+", default=["training", "ranking", "growth", "memory"], choices=["training", "ranking", "growth", "memory"])
+    parser.add_argument("--parts", nargs="+", default=PARTS, choices=PARTS)
     parser.add_argument("--data", nargs="+", default=["baby", "beauty", "ml-100k"], choices=["baby", "beauty", "ml-100k"])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--processor-time", action="store_true", help="for a busy machine: one thread, and its processor time")
@@ -229,6 +276,7 @@ if __name__ == "__main__":
     if options.processor_time:
         torch.set_num_threads(1)
         clock = time.process_time
+    if options.probe == "epochs": sys.exit(epoch_probe(options.probe_items))
     if options.probe: sys.exit(memory_probe(options.probe, options.probe_items))
     words = [word for word in sys.argv[1:] if word not in ("--out", options.out)]
     print(*(f"{k}: {v}" for k, v in provenance(words).items()), sep="\n")

@@ -109,7 +109,8 @@ def test_alone_it_prints_its_help(adrec):
 
 def test_data_describes_ml_100k(adrec):
     found = adrec("data ml-100k --json").json()
-    assert list(found) == ["name", "users", "items", "interactions", "mean_length", "source"]
+    assert list(found) == ["name", "users", "items", "interactions", "mean_length", "source", "first", "last", "equal_times", "cold_answers", "warnings"]
+    assert (found["first"], found["last"], found["equal_times"], found["warnings"]) == ("1997-09-20 03:05:10", "1998-04-22 23:10:38", 0.4154, [])
     assert [found[key] for key in list(found)[:5]] == ["ml-100k", 938, 1008, 54413, 58.01]
     text = adrec("data ml-100k").out
     for part in ("938", "1,008", "54,413", "ratings from 4 up, 5-core", "GroupLens"):
@@ -120,6 +121,20 @@ def test_data_describes_ml_100k(adrec):
 def test_data_describes_a_file(adrec):
     found = adrec(f"data {BABY} --json").json()
     assert [found[key] for key in ("users", "items", "interactions")] == [11761, 4731, 92823]
+
+
+def test_data_reads_other_logs_and_warns(adrec):
+    Path("pairs.txt").write_text("".join(f"{u} {i}\n" for i in (7, 8, 9) for u in (1, 2)))
+    done = adrec("data pairs.txt")
+    assert done.code == 2 and "--no-header" in done.err and "--order lines" in done.err
+    text = adrec("data pairs.txt --no-header --order lines").out
+    assert "time is the order of the lines" in text and "warning: columns are taken as follows: 1 is the user_id, 2 is the item_id" in text
+    Path("log.dat").write_text("who;what;when\n" + "".join(f"{u};{i};0{i}.05.2024\n" for i in (7, 8, 9) for u in (1, 2)))
+    columns = "--user-column who --item-column what --time-column when"
+    assert adrec(f"data log.dat {columns}").code == 2
+    found = adrec(f"data log.dat {columns} --sep ';' --time-format %d.%m.%Y --json").json()
+    assert (found["first"], found["last"], found["users"]) == ("2024-05-07 00:00:00", "2024-05-09 00:00:00", 2)
+    assert "leave out --sep" in adrec("data ml-100k --sep tab").err and "--order" in adrec("data --order lines").err
 
 
 def test_data_lists_what_is_built_in(adrec):
@@ -358,7 +373,7 @@ def test_recommend_for_a_history(adrec, made):
 
 
 def test_recommend_for_a_user_rests_on_everything_known(adrec, made):
-    from adrec.data import load_data
+    from adrec.read import load_data
     data = load_data("synthetic")
     everything = data.item_info.item_id.loc[data.sequence(data.user_row("u7"))].tolist()
     found = adrec(f"recommend {made/'sasrec'} --user u7 -k 3 --json").json()
@@ -388,7 +403,7 @@ def test_export_writes_the_vectors_with_their_ids(adrec, made):
 
 # ---- diagnose
 
-DIAGNOSTICS = {"mean_cosine", "uniformity", "hubness", "effective_rank", "participation_ratio",
+DIAGNOSTICS = {"mean_cosine", "uniformity", "hubness", "effective_rank", "participation_ratio", "unit_participation_ratio",
                "stable_rank", "information_abundance", "spectrum_decay", "outlier_count",
                "noise_share", "noise_distance", "top_eigenvalue", "iso_score", "rankme"}
 FIGURES = {"spectrum.png", "eigenvalues.png", "cosines.png", "pca.png"}
@@ -422,7 +437,7 @@ def test_diagnose_knows_noise_low_rank_and_structure(adrec):
     assert groups["verdict"] == ["structured"] and groups["neighbour_lift"]["value"] > 2
     for table in (noise, low, groups):
         assert (table["n"], table["d"]) == (300, 32)
-        assert DIAGNOSTICS | {"neighbour_lift"} == {k for k, v in table.items() if isinstance(v, dict)}
+        assert DIAGNOSTICS | {"neighbour_lift", "neighbour_share"} == {k for k, v in table.items() if isinstance(v, dict)}
         assert all(set(table[name]) == {"value", "null"} for name in DIAGNOSTICS)
 
 
@@ -469,7 +484,7 @@ def test_diagnose_a_run_with_its_genres_and_popularity(adrec, made):
     found, = strict(adrec(f"diagnose {made/'sasrec'} --json").out)
     assert found["name"] == "sasrec" and "neighbour_lift" in found and found["n"] == 60
     from adrec.tables import read_tables
-    from adrec.data import load_data
+    from adrec.read import load_data
     table, = read_tables(made/"sasrec").values()
     data = load_data("synthetic")
     assert table.titles == data.titles(range(1, 61)) and table.ids == data.item_info.item_id.tolist()
@@ -671,9 +686,9 @@ def with_value(table, column, value) -> pd.DataFrame:
     (lambda t: pd.concat([t, t[:1]]), ["line 242", "'u0'", "'i0'", "line 2"]),
     (lambda t: t[1:-4], ["'u39'", "2 items", "at least 3"]),
     (lambda t: t[:0], ["no interactions"]),
-    (lambda t: t[:6], ["at least 20"]),
+    (lambda t: t[:6].assign(item_id="only"), ["1 item", "at least 2"]),
 ], ids=["column", "timestamp", "no timestamp", "no item", "NaN item", "blank user", "duplicate",
-        "short user", "no rows", "few items"])
+        "short user", "no rows", "one item"])
 def test_wrong_files(adrec, change, words):
     change(log()).to_csv("log.csv", index=False)
     complains(adrec("train --data log.csv --out new --dim 16"), "log", *words)
@@ -717,7 +732,7 @@ def contents() -> dict:
     ("train --data synthetic --out RUN", ["RUN", "--resume"]),
     ("train --data synthetic --out log.csv", ["log.csv"]),
     ("train --resume --out RUN --pretrained RUN", ["--pretrained"]),
-    ("export RUN -o items.xlsx", [".xlsx", ".npy, .csv or .parquet"]),
+    ("export RUN -o items.xlsx", [".xlsx", ".npy, .safetensors, .csv"]),
     ("export RUN -o nosuch/items.csv", ["nosuch"]),
     ("export RUN -o RUN/items.csv", ["RUN/items.csv"]),
     ("demo --out RUN", ["RUN", "another folder"]),

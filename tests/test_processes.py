@@ -1,19 +1,20 @@
 "Several processes that share one training (gloo, on this machine) do what one process does."
-import json, os, subprocess, sys
+import json, os, socket, subprocess, sys
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-# One interpreter imports everything once, and forks as many processes as a launcher would start. SASRec without dropout has
-# nothing random but the order of the users; ADRec draws noise and dropout. 83 users are updates of 40, 40 and 3.
+# SASRec without dropout has nothing random but the order of the users; ADRec draws noise and dropout. 83 users are updates of
+# 40, 40 and 3. Each group of processes is started once, as a launcher would, and does all its trainings one after the other.
 SCRIPT = """
-import os, socket, sys, traceback
+import os, sys
 from pathlib import Path
+import torch
 from adrec.data import synthetic_data
 from adrec.runs import continue_run, start_run
-from adrec.training import Settings, Stage
-place = Path(sys.argv[1])
+from adrec.training import Settings, Stage, wait_for_everyone
+place, processes = Path(sys.argv[1]), int(sys.argv[2])
 data = synthetic_data(users=83, items=30, clusters=3, dim=4, seed=0)[0]
 plain = dict(users_per_update=40, length_groups=3, validate_every=2, learning_rate=3e-3)
 recipes = dict(
@@ -24,47 +25,60 @@ class Cut(Exception):
     def on_step(self, state):
         if state.system == "adrec" and state.epoch == 3: raise self
 
-def work(name, system, pcgrad=False, cut=False):
+class Watch:
+    "What would have been measured by one process with these weights?"
+    def on_stage(self, state):
+        if state.stage != "end": return
+        from adrec.ranking import evaluate
+        alone = evaluate(state.model, data, "validation").metrics
+        state.model.train()
+        together = state.validate()
+        assert max(abs(alone[name] - together[name]) for name in alone) < 1e-12, (alone, together)
+        with open(place/"validated.txt", "a") as f: f.write(f"{state.processes.number} of {state.processes.count}\\n")
+
+def work(system, name=None, pcgrad=False, cut=False):
     stages, options = recipes[system]
+    name = f"{name or system}-{processes}"
     start_run(place/name, data, stages, Settings(**plain, pcgrad=pcgrad), options, seed=3)
     if cut:
         try: continue_run(place/name, data, [Cut()], device="cpu", progress=False)
         except Cut: assert (place/name/"checkpoint.safetensors").exists()
-    run = continue_run(place/name, data, device="cpu", progress=False)
+    run = continue_run(place/name, data, [Watch()], device="cpu", progress=False)
     with open(place/"told.txt", "a") as f: f.write(f"{name} {len(run.history)} {run.metrics['test']['users']}\\n")
 
-def launch(processes, *what, **how):
+work("sasrec")
+if processes < 3:
+    work("adrec")
+    work("adrec", "pcgrad", pcgrad=True)
+if processes == 2: work("adrec", "cut", cut=True)
+if processes > 1: assert torch.distributed.get_backend() == "gloo"
+"""
+
+
+def launch(processes, *words):
+    "Start processes as a launcher does: one program, told by the environment which one it is."
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
-    children = []
+    quiet = {name: value for name, value in os.environ.items() if name not in ("RANK", "WORLD_SIZE", "LOCAL_RANK")} | {"OMP_NUM_THREADS": "1"}
+    started = []
     for rank in range(processes):
-        if child := os.fork():
-            children.append(child)
-            continue
-        if processes > 1: os.environ |= dict(RANK=f"{rank}", LOCAL_RANK=f"{rank}", WORLD_SIZE=f"{processes}",
-                                             MASTER_ADDR="127.0.0.1", MASTER_PORT=f"{port}")
-        try: work(*what, **how)
-        except BaseException: traceback.print_exc()
-        else: os._exit(0)
-        os._exit(1)
-    if any(os.waitpid(child, 0)[1] for child in children): sys.exit(f"{what} with {processes} processes failed")
-
-for processes in (1, 2, 3): launch(processes, f"sasrec-{processes}", "sasrec")
-for processes in (1, 2): launch(processes, f"adrec-{processes}", "adrec")
-for processes in (1, 2): launch(processes, f"pcgrad-{processes}", "adrec", pcgrad=True)
-launch(2, "cut-2", "adrec", cut=True)
-"""
+        place = dict(RANK=f"{rank}", LOCAL_RANK=f"{rank}", WORLD_SIZE=f"{processes}", MASTER_ADDR="127.0.0.1", MASTER_PORT=f"{port}")
+        started.append(subprocess.Popen([sys.executable, *words], env=quiet | (place if processes > 1 else {}),
+                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
+    try: said = [process.communicate(timeout=300)[0] for process in started]
+    finally:
+        for process in started: process.kill()
+    assert not any(process.returncode for process in started), "\n".join(said)
+    return said
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     "The folder with all trainings, and what their processes told at the end."
     place = tmp_path_factory.mktemp("processes")
-    if not hasattr(os, "fork"): pytest.skip("no fork")
-    done = subprocess.run([sys.executable, "-c", SCRIPT, place], capture_output=True, text=True, timeout=500,
-                          env=os.environ | {"OMP_NUM_THREADS": "1"})
-    assert done.returncode == 0, done.stderr
+    (place/"script.py").write_text(SCRIPT)
+    for processes in (1, 2, 3): launch(processes, str(place/"script.py"), str(place), str(processes))
     return place
 
 
@@ -91,6 +105,11 @@ def test_three_stages_with_a_frozen_table_take_the_same_course(kind, runs):
 def test_a_resumed_training_is_the_whole_one_in_two_processes_as_well(runs):
     "Random numbers follow from seed, epoch and process, so the checkpoint of one process serves all."
     for name, theirs in weights(runs/"adrec-2").items(): assert torch.equal(weights(runs/"cut-2")[name], theirs), name
+
+
+def test_validation_measures_what_one_process_would(runs):
+    told = (runs/"validated.txt").read_text().splitlines()
+    assert {"0 of 1", "0 of 2", "1 of 2", "0 of 3", "1 of 3", "2 of 3"} == set(told)
 
 
 def test_every_process_returns_the_same_run_and_files_are_written_once(runs):

@@ -4,15 +4,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy import sparse, stats
 from sklearn.metrics import ndcg_score
 from sklearn.metrics.pairwise import cosine_similarity
 
-from adrec.data import InputError, evaluation_batches, history_batch, load_data, synthetic_data
-from adrec.ranking import (BASELINES, TIES, ItemKNN, MarkovChain, Popularity, average_metric, confidence_interval, evaluate, hit_rate,
-                           interval_table, mrr, ndcg, seed_interval, similar_items, target_ranks, top_items, training_pairs)
+from adrec.data import InputError, SequenceData, evaluation_batches, history_batch, synthetic_data
+from adrec.ranking import (BASELINES, TIES, UNLISTED, ItemKNN, MarkovChain, Popularity, average_metric, confidence_interval, evaluate, evaluation_notes,
+                           hit_rate, interval_table, metrics_that_fit, mrr, ndcg, seed_interval, similar_items, target_ranks, top_items,
+                           training_pairs)
+from adrec.read import load_data
+from adrec.training import SYSTEMS
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +44,25 @@ class Noisy(torch.nn.Module): # scores drawn from the generator
     def score(self, batch, generator):
         assert not self.training and not self.dropout.training and not torch.is_grad_enabled()
         return torch.rand(len(batch.users), self.n, generator=generator)
+
+
+def sequences(*users, n_items):
+    "Data made of these item numbers, a sequence per user."
+    lengths = [len(items) for items in users]
+    return SequenceData(
+        name="small", items=np.concatenate([np.array(items, dtype=np.int64) for items in users] or [np.array([], dtype=np.int64)]),
+        offsets=np.cumsum([0, *lengths]), timestamps=np.concatenate([np.arange(n) for n in lengths] or [np.array([])]),
+        user_ids=np.array([f"u{i}" for i in range(len(users))]),
+        item_info=pd.DataFrame({"item_id": [f"i{i}" for i in range(1, n_items + 1)]}, index=pd.RangeIndex(1, n_items + 1, name="item")))
+
+def repeats(share, users=60, n_items=40, length=8, seed=0):
+    "Random sequences; this share of the users takes something again at the end, and at the validation item."
+    rng, made = np.random.default_rng(seed), []
+    for user in range(users):
+        items = rng.permutation(n_items)[:length] + 1
+        if user < share * users: items[-2:] = items[rng.integers(0, length - 2, 2)]
+        made.append(items)
+    return sequences(*made, n_items=n_items)
 
 
 # --- places and what they are worth
@@ -77,14 +100,21 @@ def test_expected_is_the_mean_over_the_tied_places_and_lies_between(tied):
     by_hand = [np.mean([p < 5 for p in range(b, b + t + 1)]) for b, t in zip(*ranks)]
     np.testing.assert_allclose(hit_rate(ranks, 5), by_hand, rtol=1e-12)
 
-def test_seen_items_do_not_compete_but_the_answer_always_does(tied):
+def test_seen_items_do_not_compete_and_a_seen_answer_is_a_miss(tied):
     scores, answers = tied
-    seen = [[1, 2, 0, a] for a in answers.tolist()] # the answer itself is among the seen items; 0 is padding
-    ranks = target_ranks(scores, answers, seen)
-    for row, answer in enumerate(answers.tolist()):
+    again = np.arange(len(answers)) % 2 == 0 # every other user has met the answer before; 0 is padding
+    new = torch.where(answers > 2, answers, 3) # 1 and 2 are seen by everybody
+    seen = [[1, 2, 0, a] if met else [1, 2, 0] for a, met in zip(new.tolist(), again)]
+    ranks = target_ranks(scores, new, seen)
+    np.testing.assert_array_equal(ranks.better == UNLISTED, again)
+    for row, answer in enumerate(new.tolist()):
+        if again[row]: continue
         rivals = [scores[row, j - 1] for j in range(3, 26) if j != answer]
         assert ranks.better[row] == sum(s > scores[row, answer - 1] for s in rivals)
         assert ranks.tied[row] == sum(s == scores[row, answer - 1] for s in rivals)
+    for ties in TIES: # a miss earns exactly nothing, in every measure
+        for earned in (hit_rate(ranks, 25, ties), ndcg(ranks, 25, ties), mrr(ranks, ties)):
+            assert (earned[again] == 0).all() and (earned[~again] > 0).all()
 
 def test_an_extra_column_competes_but_is_never_recommended(synthetic):
     n, users = synthetic.n_items, synthetic.n_users
@@ -166,6 +196,167 @@ def test_batch_means_weigh_the_last_batch_more():
     assert average_metric(values) == pytest.approx(values.mean())
     by_hand = (values[:512].mean() + values[512:1024].mean() + values[1024:].mean()) / 3
     assert average_metric(values, "batches") == pytest.approx(by_hand)
+
+
+# --- answers that were seen before
+
+SYSTEM_NAMES = [*BASELINES, "sasrec", "adrec", "dreamrec", "diffurec"]
+
+def system_on(name, data):
+    if name in BASELINES: return BASELINES[name]().fit(data)
+    torch.manual_seed(0)
+    return SYSTEMS[name](data.n_items, dim=8, max_length=50)
+
+@pytest.mark.parametrize("split", ["test", "validation"])
+@pytest.mark.parametrize("name", SYSTEM_NAMES)
+def test_a_list_without_seen_items_never_holds_a_seen_answer(name, split):
+    data = repeats(1.0)
+    found = evaluate(system_on(name, data), data, split, filter_seen=True)
+    assert set(found.metrics.values()) == {0.0} and found.hidden_answers == data.n_users
+    assert found.users == data.n_users # nobody is left out
+    assert evaluate(system_on(name, data), data, split).hidden_answers == 0 # without the filter nothing is hidden
+
+@pytest.mark.parametrize("name", SYSTEM_NAMES)
+def test_some_answers_seen_before_against_brute_force(name):
+    data = repeats(0.4)
+    system = system_on(name, data)
+    found = evaluate(system, data, ks=(5, 40), filter_seen=True, seed=3)
+    (batch, answers), = evaluation_batches(data, users_per_batch=data.n_users)
+    with torch.no_grad():
+        if name not in BASELINES: system.eval()
+        scores = system.score(batch, torch.Generator().manual_seed(3)).double().numpy()
+    hits, hidden, ranked = np.zeros(data.n_users), 0, np.zeros(data.n_users)
+    for row, user, answer in zip(scores, batch.users.tolist(), answers.tolist()):
+        seen = set(data.sequence(user)[:-1].tolist())
+        if answer in seen:
+            hidden += 1
+            continue
+        rivals = [row[j - 1] for j in range(1, data.n_items + 1) if j not in seen and j != answer]
+        better, level = (int(sum(compare(r, row[answer - 1]) for r in rivals)) for compare in (np.greater, np.equal))
+        hits[user] = np.mean([place < 5 for place in range(better, better + level + 1)])
+        ranked[user] = np.mean([1 / (place + 1) for place in range(better, better + level + 1)])
+    assert 0 < hidden == found.hidden_answers < data.n_users
+    np.testing.assert_allclose(found.per_user["HR@5"], hits, atol=1e-12)
+    np.testing.assert_allclose(found.per_user["MRR"], ranked, atol=1e-12)
+    assert found.metrics["HR@40"] == pytest.approx(1 - hidden / data.n_users) # everything that is listed is on a page of 40
+    note, = (n for n in evaluation_notes(found.as_dict()) if "seen before" in n)
+    assert note.startswith(f"{hidden} of {data.n_users} answers") and "misses" in note
+
+@pytest.mark.parametrize("k", [1, 5, 20])
+@pytest.mark.parametrize("name", ["sasrec", "adrec", "dreamrec", "diffurec"])
+def test_the_hit_rate_is_what_the_recommended_list_holds(name, k):
+    data = repeats(0.4, seed=1)
+    system = system_on(name, data)
+    (batch, answers), = evaluation_batches(data, users_per_batch=data.n_users)
+    seen = [data.sequence(user)[:-1] for user in batch.users.tolist()]
+    _, best = top_items(system, batch, k, data.n_items, True, torch.Generator().manual_seed(0), seen)
+    share = (best == answers[:, None]).any(1).double().mean().item()
+    assert evaluate(system, data, ks=(k,), filter_seen=True).metrics[f"HR@{k}"] == pytest.approx(share)
+
+
+# --- which window
+
+class Reads: # says what it was shown
+    def __init__(self, **known): self.__dict__ = {"shown": 0, **known}
+    def score(self, batch, generator):
+        self.shown = max(self.shown, batch.history.shape[1])
+        return torch.zeros(len(batch.history), 200)
+
+@pytest.mark.parametrize("known, asked, shown", [({}, None, 50), ({}, 90, 90), ({"max_length": None}, 3, 3),
+                                                 ({"max_length": 10}, None, 10), ({"max_length": 10}, 4, 4), ({"max_length": 80}, None, 80)])
+def test_a_system_is_shown_its_own_window(known, asked, shown):
+    data, system = sequences(range(1, 121), range(1, 8), n_items=120), Reads(**known)
+    found = evaluate(system, data, max_length=asked)
+    assert (system.shown, found.max_length, found.as_dict()["max_length"]) == (shown, shown, shown)
+
+@pytest.mark.parametrize("known, asked, message", [({"max_length": 10}, 11, "max_length = 11 is impossible: this Reads reads the 10 most recent"),
+    ({}, 0, "from 1 up, not 0"), ({}, -3, "not -3"), ({}, 2.5, "not 2.5"), ({}, True, "not True"), ({"max_length": "ten"}, None, "Reads.max_length must be.*'ten'")])
+def test_impossible_windows_are_refused(known, asked, message):
+    system = Reads(**known)
+    with pytest.raises(InputError, match=message): evaluate(system, sequences(range(1, 121), n_items=120), max_length=asked)
+    assert system.shown == 0
+
+def test_a_batch_longer_than_the_window_is_refused_not_an_index_error():
+    batch = history_batch([range(1, 16)])
+    with pytest.raises(InputError, match="reads the 4 most recent items"): top_items(SYSTEMS["sasrec"](30, dim=8, max_length=4), batch, 5, 30)
+
+
+# --- few items, cold answers, and everything that can be asked wrongly
+
+@pytest.mark.parametrize("n_items, ks, left_out", [(20, (5, 10, 20), ()), (19, (5, 10), (20,)), (15, (5, 10), (20,)), (9, (5,), (10, 20)), (3, (), (5, 10, 20)), (1, (), (5, 10, 20))])
+def test_cut_offs_that_do_not_fit_are_left_out_and_said(n_items, ks, left_out):
+    data = sequences([1] * 4, [n_items, 1, n_items, 1], n_items=n_items)
+    found = evaluate(Popularity().fit(data), data)
+    assert list(found.metrics) == [f"{m}@{k}" for k in ks for m in ("HR", "NDCG")] + ["MRR"]
+    assert found.left_out == left_out and found.as_dict()["left_out"] == list(left_out)
+    assert any(f"fewer than {min(left_out, default=0)} items" in note for note in evaluation_notes(found.as_dict())) == bool(left_out)
+    assert list(interval_table({"p": found}).columns.levels[0]) == sorted(metrics_that_fit(("HR@20", "NDCG@20"), n_items))
+
+@pytest.mark.parametrize("asked, n_items, found", [("NDCG@20", 20, "NDCG@20"), ("NDCG@20", 19, "NDCG@10"), ("HR@20", 9, "HR@5"), ("HR@5", 15, "HR@5"), ("NDCG@10", 4, "MRR"), ("MRR", 1, "MRR")])
+def test_the_largest_cut_off_that_fits(asked, n_items, found): assert metrics_that_fit((asked,), n_items) == (found,)
+
+def test_a_missing_metric_is_a_gap_in_the_table_and_one_that_nobody_has_is_refused(synthetic):
+    both = {"five": evaluate(Popularity().fit(synthetic), synthetic, ks=(5,)), "all": evaluate(Popularity().fit(synthetic), synthetic)}
+    table = interval_table(both, ("HR@5", "HR@20"))
+    assert table.loc["five", "HR@20"].isna().all() and table.loc["all"].notna().all() and table["HR@5"].notna().all().all()
+    with pytest.raises(InputError, match="unknown metric 'HR@7'"): interval_table(both, ("HR@7",))
+
+@pytest.mark.parametrize("split", ["test", "validation"])
+def test_cold_answers_are_counted(split):
+    data = sequences([1, 2, 3, 9], [2, 1, 9, 1], [1, 3, 8, 7], [3, 2, 2, 2], n_items=9) # trained: 1, 2, 3
+    trained = {item for user in range(4) for item in data.sequence(user)[:-2]}
+    count = sum(data.sequence(user)[-1 if split == "test" else -2] not in trained for user in range(4))
+    found = evaluate(Popularity().fit(data), data, split)
+    assert found.cold_answers == found.as_dict()["cold_answers"] == count == 2
+    assert f"{count} of 4 answers are items that no training sequence holds" in evaluation_notes(found.as_dict())
+
+@pytest.mark.parametrize("ks", [(0,), (-5,), (2.0,), ("5",), (True,), (5, 61), (None,)])
+def test_impossible_cut_offs_are_named(synthetic, ks):
+    with pytest.raises(InputError, match="is impossible: synthetic has 60 items, so k is a whole number from 1 to 60"): evaluate(Popularity().fit(synthetic), synthetic, ks=ks)
+
+@pytest.mark.parametrize("ks", [5, "5", b"5"])
+def test_cut_offs_are_several(synthetic, ks):
+    with pytest.raises(InputError, match="several numbers"): evaluate(Popularity().fit(synthetic), synthetic, ks=ks)
+
+def test_cut_offs_given_twice_or_by_numpy_count_once(synthetic):
+    found = evaluate(Popularity().fit(synthetic), synthetic, ks=np.array([7, 3, 7])).metrics
+    assert list(found) == ["HR@7", "NDCG@7", "HR@3", "NDCG@3", "MRR"]
+
+@pytest.mark.parametrize("size", [0, -1, 2.5, None, True])
+def test_impossible_batch_sizes_are_refused(synthetic, size):
+    with pytest.raises(InputError, match="users_per_batch must be a whole number from 1 up"): evaluate(Popularity().fit(synthetic), synthetic, users_per_batch=size)
+
+def test_empty_and_short_data_are_refused():
+    with pytest.raises(InputError, match="no users"): evaluate(Reads(), sequences(n_items=5))
+    short = sequences([1, 2, 3], [4, 5], n_items=5)
+    with pytest.raises(InputError, match="user 'u1' has 2 items; the validation split needs 3"): evaluate(Reads(), short, "validation")
+    assert evaluate(Reads(), short).users == 2 # the test split can do with one item before the answer
+    with pytest.raises(InputError, match="there is no device 'nowhere'"): evaluate(Reads(), short, device="nowhere")
+
+class Gives: # a system of somebody's own, without anything but `score`
+    def __init__(self, answer): self.answer = answer
+    def score(self, batch, generator): return self.answer(len(batch.history))
+
+@pytest.mark.parametrize("answer, message", [
+    (lambda b: torch.zeros(b), r"shape \(\d+,\), want \(\d+, 60\)"), (lambda b: torch.zeros(b, 59), r"want \(\d+, 60\)"), (lambda b: torch.zeros(b + 1, 60), r"want \(\d+, 60\)"),
+    (lambda b: torch.zeros(b, 1, 60), r"want \(\d+, 60\)"), (lambda b: np.zeros((b, 60)), r"a ndarray; want a torch.Tensor of shape \(\d+, 60\)"),
+    (lambda b: None, "a NoneType; want a torch.Tensor"), (lambda b: torch.zeros(b, 60, dtype=torch.complex64), "complex")])
+def test_scores_of_another_kind_are_refused_by_name(synthetic, answer, message):
+    with pytest.raises(InputError, match=f"Gives.score gave .*{message}"): evaluate(Gives(answer), synthetic)
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.float16, torch.float64])
+def test_scores_of_any_real_type_are_ranked(synthetic, dtype):
+    system = Gives(lambda b: torch.arange(60).flip(0).expand(b, -1).to(dtype))
+    for filter_seen in (False, True): assert evaluate(system, synthetic, filter_seen=filter_seen).users == synthetic.n_users
+
+@pytest.mark.parametrize("system, message", [(object(), r"object cannot be ranked: it has no method score\(batch, generator\)"), (Popularity, "Popularity is a class"),
+    (type("Short", (), {"score": lambda self, batch: None})(), "Short.score must take two arguments")])
+def test_what_is_no_system_is_told_what_is_missing(synthetic, system, message):
+    with pytest.raises(InputError, match=message): evaluate(system, synthetic)
+
+@pytest.mark.parametrize("k", [2.0, True, "5", -1])
+def test_impossible_list_lengths_are_refused(k):
+    with pytest.raises(InputError, match="whole number from 1 to 60"): top_items(Fixed(torch.zeros(1, 60)), history_batch([[1, 2]]), k, 60)
 
 
 # --- the three systems that count

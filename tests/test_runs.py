@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from adrec import runs
-from adrec.data import InputError, load_data, synthetic_data
+from adrec.data import InputError, synthetic_data
+from adrec.read import load_data
 from adrec.ranking import evaluate
 from adrec.runs import RunFolder, continue_run, extend_run, load_run, run_data, start_run
 from adrec.tables import pretrained_items
@@ -195,8 +196,10 @@ def test_a_configuration_that_is_no_json_leaves_nothing_behind(data, tmp_path):
 
 def test_too_few_items(tmp_path):
     few = synthetic_data(users=30, items=18, clusters=3, dim=4)[0]
-    with pytest.raises(InputError, match="18 items.*at least 20"): start_run(tmp_path/"run", few, options=OPTIONS)
-    with pytest.raises(InputError, match="18 items.*at least 20"): train(few, RECIPE, EVERY, OPTIONS)
+    one = replace(few, items=np.ones_like(few.items), item_info=few.item_info[:1])
+    with pytest.raises(InputError, match="1 item: .*at least 2"): start_run(tmp_path/"run", one, options=OPTIONS)
+    with pytest.raises(InputError, match="1 item: .*at least 2"): train(one, RECIPE, EVERY, OPTIONS)
+    with pytest.raises(InputError, match="max_length is 50 in the settings and 9 in the options"): start_run(tmp_path/"run", few, options={"max_length": 9})
     assert not list(tmp_path.iterdir())
 
 
