@@ -6,11 +6,11 @@
 __all__ = ['COLUMNS', 'ROLE_WORDS', 'MOST_UNPACKED', 'LONGEST_LINE', 'PACKED', 'SEPARATORS', 'TYPED', 'ORDERS', 'AMAZON',
            'MISSING', 'TEXT', 'READERS', 'UNREADABLE', 'CACHE_FORMAT', 'CACHE_FROM', 'ML100K_SOURCE', 'ML100K_URL',
            'ML100K_HASH', 'DATA_SETS', 'plain_name', 'listed', 'missing_column', 'pick_columns', 'note_names',
-           'file_kind', 'shown', 'packed_member', 'raw_blocks', 'text_blocks', 'split_line', 'Layout', 'header_layout',
-           'by_number', 'looks_like_values', 'find_layout', 'named_separator', 'BlockReader', 'one_byte',
-           'one_separator', 'unclosed_line', 'unclosed', 'parse_text', 'cells', 'wrong_cells', 'first_lines',
-           'read_text', 'arrow_columns', 'read_parquet', 'parquet_parts', 'json_record', 'well_formed', 'json_lines',
-           'read_json_lines', 'complain', 'read_numbers', 'read_times', 'check_duplicates', 'check_ids',
+           'file_kind', 'shown_path', 'packed_member', 'raw_blocks', 'text_blocks', 'split_line', 'Layout',
+           'header_layout', 'by_number', 'looks_like_values', 'find_layout', 'named_separator', 'BlockReader',
+           'one_byte', 'one_separator', 'unclosed_line', 'unclosed', 'parse_text', 'cells', 'wrong_cells',
+           'first_lines', 'read_text', 'arrow_columns', 'read_parquet', 'parquet_parts', 'json_record', 'well_formed',
+           'json_lines', 'read_json_lines', 'complain', 'read_numbers', 'read_times', 'check_duplicates', 'check_ids',
            'check_interactions', 'inner_kind', 'check_path', 'check_encoding', 'check_options', 'read_interactions',
            'time_notes', 'id_notes', 'rating_notes', 'order_notes', 'cache_folder', 'cache_entry', 'file_digest',
            'save_cached', 'is_ours', 'load_cached', 'find_recbole_files', 'read_recbole_ml100k',
@@ -115,7 +115,7 @@ def file_kind(path)->str:
     name = Path(path).name.lower()
     return Path(name.removesuffix(".gz").removesuffix(".zip")).suffix
 
-def shown(path)->str:
+def shown_path(path)->str:
     "A path for a message: on one line, and not too long."
     return short(path, 200)
 
@@ -127,7 +127,7 @@ def packed_member(
         names = [i.filename for i in archive.infolist()
                  if not i.is_dir() and not i.filename.startswith("__MACOSX/")]
     if len(names) == 1: return names[0]
-    raise InputError(f"{shown(path)}: there are {len(names)} files in this archive "
+    raise InputError(f"{shown_path(path)}: there are {len(names)} files in this archive "
                      f"({listed(names)}); unpack it, and name the one with the interactions")
 
 def raw_blocks(
@@ -145,7 +145,7 @@ def raw_blocks(
         while block := file.read(size):
             total += len(block)
             if kind in PACKED and total > most:
-                raise InputError(f"{shown(path)}: grows to more than {MOST_UNPACKED[0]} times its "
+                raise InputError(f"{shown_path(path)}: grows to more than {MOST_UNPACKED[0]} times its "
                                  "size when unpacked; if that is right, unpack it yourself")
             yield block
 
@@ -169,7 +169,7 @@ def text_blocks(
         cut = block.rfind(b"\n") + 1
         rest = block[cut:] + b"\r" * keep
         if len(rest) > LONGEST_LINE:
-            raise InputError(f"{shown(path)}: a line is longer than 16 MB; is this a text table?")
+            raise InputError(f"{shown_path(path)}: a line is longer than 16 MB; is this a text table?")
         if cut: yield block[:cut]
     rest = rest.replace(b"\r", b"\n")
     if rest: yield rest if rest.endswith(b"\n") else rest + b"\n"
@@ -238,7 +238,7 @@ def find_layout(
     header:bool=True,  # is the first line the header?
 )->Layout:
     "How to read a text table; `InputError` if the columns that are wanted are not there."
-    inter, where = file_kind(path) == ".inter", shown(path)
+    inter, where = file_kind(path) == ".inter", shown_path(path)
     if not lines: raise InputError(f"{where}: the file is empty")
     tried = [header_layout(lines, s, header, inter) for s in ([sep] if sep else SEPARATORS)]
     def same(layout):  # do most lines have as many cells as the first?
@@ -324,7 +324,7 @@ def unclosed(
     number:int,   # the line
 )->InputError:
     "What to say about a quoted cell that does not end in its line."
-    return InputError(f"{shown(path)}, line {number}: a quoted cell does not end in its line; one "
+    return InputError(f"{shown_path(path)}, line {number}: a quoted cell does not end in its line; one "
                       "line is one interaction: mend the quote, or save the log without that column")
 
 def parse_text(
@@ -387,7 +387,7 @@ def wrong_cells(
         f"the first line has {len(layout.names)}"
     quote = "; a cell with the separator in it belongs in quotes" \
         if layout.quoted and row.actual_columns > len(layout.names) else ""
-    return InputError(f"{shown(path)}, line {row.number}: {cells}, but {first}{more}{quote}; "
+    return InputError(f"{shown_path(path)}, line {row.number}: {cells}, but {first}{more}{quote}; "
                       f"the line is {short(row.text)!r}")
 
 def first_lines(
@@ -463,7 +463,7 @@ def read_parquet(
     else: parts = [path]
     frames = []
     for part in parts:
-        table, names = arrow_columns(part, wanted, shown(part if path.is_dir() else path))
+        table, names = arrow_columns(part, wanted, shown_path(part if path.is_dir() else path))
         frames.append(table.to_pandas(ignore_metadata=True))
     table = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
     table.index = pd.RangeIndex(1, len(table) + 1, name="row")
@@ -513,7 +513,7 @@ def json_lines(
     for block in text_blocks(path, encoding):
         for line in block.decode().split("\n")[:-1]:
             number += 1
-            if line.strip(): yield number, json_record(line, f"{shown(path)}, line {number}")
+            if line.strip(): yield number, json_record(line, f"{shown_path(path)}, line {number}")
 
 def read_json_lines(
     path:Path,         # json or jsonl, perhaps with .gz or .zip
@@ -527,24 +527,24 @@ def read_json_lines(
         numbers.append(number)
         for key in record: keys[key] = keys.get(key, 0) + 1
         for name, column in columns.items(): column.append(record.get(name, MISSING))
-        if len(keys) > 10_000: raise InputError(f"{shown(path)}, line {number}: more than 10,000 "
+        if len(keys) > 10_000: raise InputError(f"{shown_path(path)}, line {number}: more than 10,000 "
                                                 "different keys; the columns of a log are keys")
     if not numbers: return pd.DataFrame(columns=list(wanted), index=pd.Index([], name="line"))
     wanted = {ours: AMAZON[ours] if name == ours and name not in keys and AMAZON[ours] in keys
               else name for ours, name in wanted.items()}
     there, unit = list(keys), np.array(numbers)
-    found = {ours: there[n] for ours, n in pick_columns(there, wanted, shown(path)).items()}
+    found = {ours: there[n] for ours, n in pick_columns(there, wanted, shown_path(path)).items()}
     if not set(found.values()) <= set(columns):  # another spelling: the file is read once more
         return read_json_lines(path, wanted | found, encoding)
     for ours, name in found.items():
         column, lacking = columns[name], len(numbers) - keys[name]
         for row, value in enumerate(column if lacking else ()):
             if value is MISSING: raise InputError(
-                f"{shown(path)}, line {unit[row]}: the {ours} is empty or NaN; the key "
+                f"{shown_path(path)}, line {unit[row]}: the {ours} is empty or NaN; the key "
                 f"{short(name)!r} stands in {keys[name]:,} of {len(numbers):,} lines")
         for row, value in enumerate(column):
             if type(value) not in (int, float) and not well_formed(value): raise InputError(
-                f"{shown(path)}, line {unit[row]}: the {ours} is no text: half a surrogate pair")
+                f"{shown_path(path)}, line {unit[row]}: the {ours} is no text: half a surrogate pair")
     table = pd.DataFrame({ours: columns[name] for ours, name in found.items()},
                          index=pd.Index(numbers, name="line"))
     return note_names(table, wanted, found)
@@ -562,7 +562,7 @@ def complain(
     if len(rows) == 0: return
     more = f" ({len(rows):,} such {unit}s)" if len(rows) > 1 else ""
     what = what.replace("{value}", short(table[column].iloc[rows[0]]))
-    raise InputError(f"{shown(path)}, {unit} {table.index[rows[0]]}: {what}{more}")
+    raise InputError(f"{shown_path(path)}, {unit} {table.index[rows[0]]}: {what}{more}")
 
 # %% ../nbs/20_read.ipynb #87421d8a
 def read_numbers(
@@ -641,7 +641,7 @@ def check_interactions(
     drop_duplicates:bool=False, # keep the first of repeated interactions?
 )->pd.DataFrame:         # the same with ids as categories of text, times and ratings as numbers
     "Check every value of a log; raise `InputError` at the first that is wrong."
-    if len(table) == 0: raise InputError(f"{shown(path)}: there are no interactions in this file")
+    if len(table) == 0: raise InputError(f"{shown_path(path)}: there are no interactions in this file")
     table = table.copy(deep=False)
     for column in ("user_id", "item_id"): table[column] = check_ids(table, column, path)
     if order == "lines": times = np.arange(len(table))
@@ -677,7 +677,7 @@ def check_path(
     path:Path,  # the file that was asked for
 )->str:         # its kind, a key of `READERS`
     "Raise `InputError` if there is no such file, or none that we can read."
-    where = shown(path)
+    where = shown_path(path)
     try:
         if not path.exists():
             folder = path.parent.iterdir() if path.parent.is_dir() else ()
@@ -729,7 +729,7 @@ def check_options(
         () if kind == ".parquet" else ("encoding",)
     for name, value in given.items():
         if name not in takes and value not in (None, True):
-            raise InputError(f"{shown(path)}: {name} has no meaning for {kind} files; leave it out")
+            raise InputError(f"{shown_path(path)}: {name} has no meaning for {kind} files; leave it out")
     return {name: given[name] for name in takes}
 
 # %% ../nbs/20_read.ipynb #9e54e4a6
@@ -764,7 +764,7 @@ def read_interactions(
             damaged = (f"the text is not {encoding or 'UTF-8'}; encoding='cp1252' (--encoding "
                        "cp1252), or another, if an older program wrote it")
         else: damaged = "is it damaged or misnamed?"
-        raise InputError(f"{shown(path)}: cannot be read as {kind[1:]}{packed}; "
+        raise InputError(f"{shown_path(path)}: cannot be read as {kind[1:]}{packed}; "
                          f"{damaged} ({reason})") from error
 
 UNREADABLE = (OSError, EOFError, ValueError, LookupError, TypeError, NotImplementedError, zlib.error,

@@ -51,7 +51,7 @@ class Table:
 
     def diagnose(self, seed:int=0)->Diagnosis:
         "`diagnose` with everything that is known; InputError names the table."
-        try: return diagnose(self.vectors, self.labels, self.popularity, self.name, seed)
+        try: return diagnose(self.vectors, self.labels, self.popularity, self.name, seed, ids=self.ids)
         except InputError as e: raise InputError(f"{self.name}: {e}") from e
 
 # %% ../nbs/21_tables.ipynb #28ab2087

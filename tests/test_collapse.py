@@ -612,7 +612,7 @@ def test_truth_table(n, d, seed):
 
 
 def outlying(n, d, seed):
-    "Name → table, verdict with labels (None: as they come), labels of its own or None. Written down before it was run."
+    "Name → table, verdict with labels (None: as they come), labels of its own or None; the reason stands beside each."
     r = rng(seed)
     noise, labels, centres = r.normal(size=(n, d)), r.integers(12, size=n), r.normal(size=(12, d))
     clusters, lengths = centres[labels] + r.normal(size=(n, d)), r.normal(size=(n, 1))

@@ -118,4 +118,4 @@ def test_every_process_returns_the_same_run_and_files_are_written_once(runs):
                                   for _ in range(int(run.name[-1])))
     for run in (r for r in runs.iterdir() if r.is_dir()):
         assert {p.name for p in run.iterdir()} - {"stage1.safetensors"} == {"config.json", "items.csv", "history.jsonl", "metrics.json",
-                                                                            "model.safetensors"}
+                                                                            "model.safetensors", "checkpoint.safetensors"}
