@@ -921,8 +921,8 @@ QUESTIONS = {
     "few dimensions?": {"unit_participation_ratio": 1, "participation_ratio": 1, "iso_score": 3,
                         "effective_rank": 1, "rankme": 1,
                         "stable_rank": 1, "information_abundance": 1, "spectrum_decay": 2},
-    "only noise?": {"noise_distance": 3, "top_eigenvalue": 2, "outlier_count": 0,
-                    "noise_share": 3},
+    "only noise?": {"noise_distance": 3, "top_eigenvalue": 2, "spectrum_variance": 3,
+                    "outlier_count": 0, "noise_share": 3},
     "do neighbours mean anything?": {"neighbour_lift": 2, "neighbour_share": 2, "hubness": 2},
 }
 

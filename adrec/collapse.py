@@ -9,9 +9,9 @@ __all__ = ['FAR', 'VERDICTS', 'as_table', 'singular_values', 'covariance_eigenva
            'iso_score', 'stable_rank', 'stable_rank_null', 'information_abundance', 'information_abundance_null',
            'rankme', 'spectrum_decay', 'mean_cosine', 'mean_cosine_null_sd', 'sample_cosines', 'cosine_null',
            'uniformity', 'uniformity_null', 'alignment', 'alignment_null', 'noise_variance', 'outlier_count',
-           'noise_share', 'noise_distance', 'spectral_scores', 'spectral_nulls', 'nearest_items', 'Lift',
-           'neighbour_lift', 'hubness', 'hubness_null', 'linear_cka', 'cone_limit', 'low_rank_limit', 'Diagnosis',
-           'diagnose', 'Recording', 'CollapseRecorder', 'run_recorder', 'load_recording']
+           'noise_share', 'noise_distance', 'spectrum_variance_limit', 'spectral_scores', 'spectral_nulls',
+           'nearest_items', 'Lift', 'neighbour_lift', 'hubness', 'hubness_null', 'linear_cka', 'cone_limit',
+           'low_rank_limit', 'Diagnosis', 'diagnose', 'Recording', 'CollapseRecorder', 'run_recorder', 'load_recording']
 
 # %% ../nbs/09_collapse.ipynb #b75b48ad
 import io
@@ -26,7 +26,7 @@ import torch
 from fastcore.basics import patch
 from scipy.linalg import eigvalsh_tridiagonal
 from scipy.special import hyp0f1
-from scipy.stats import beta
+from scipy.stats import beta, chi2
 from threadpoolctl import threadpool_limits
 from torch import nn
 
@@ -547,6 +547,17 @@ def noise_distance(
 # %% ../nbs/09_collapse.ipynb #9da6f0d8
 def _top(values): return float(values[0] / values.mean()) if values[0] > 0 else float("nan")
 
+def spectrum_variance_limit(
+    n_items:int,  # N
+    dim:int,      # d
+)->float:         # infinite where noise can have but one direction
+    "What d/PR − 1 of noise with rows of equal length exceeds once in a million (John 1971)."
+    small, large = sorted((_degrees(n_items, dim, True), dim))
+    if small < 2: return float("inf")
+    large *= (small + 2) / small  # rows of equal length, see `noise_spectra`
+    most = 2 * chi2.isf(1e-6, small * (small + 1) / 2 - 1) / (small * large)
+    return float(dim / small * (1 + most) - 1)
+
 def spectral_scores(
     values,       # λ in falling order, (d,), of a centred table
     n_items:int,  # N
@@ -554,7 +565,9 @@ def spectral_scores(
     "Every score on this page that a spectrum alone decides."
     values = np.asarray(values, dtype=np.float64)
     return {"effective_rank": entropy_rank(np.sqrt(values)),
-            "participation_ratio": _participation(values), "stable_rank": _stable_rank(values),
+            "participation_ratio": _participation(values),
+            "spectrum_variance": len(values) / _participation(values) - 1,
+            "stable_rank": _stable_rank(values),
             "information_abundance": _abundance(values), "spectrum_decay": _decay(values),
             "outlier_count": _outliers(values, n_items),
             "noise_share": _noise_share(values, n_items),
@@ -992,10 +1005,10 @@ def _measure(
     nulls, unit_nulls = spectral_nulls(n, d), spectral_nulls(n, d, unit_rows=True)
     scores["unit_participation_ratio"] = unit["participation_ratio"]
     nulls["unit_participation_ratio"] = unit_nulls["participation_ratio"]
-    if points.shape != table.shape and min(points.shape[0] - 1, points.shape[1]) > 0:
+    if points.shape != table.shape:
         unit = spectral_scores(covariance_eigenvalues(points, unit_rows=True), len(points))
         unit_nulls = spectral_nulls(*points.shape, unit_rows=True)
-    for name in ("noise_distance", "top_eigenvalue"):
+    for name in ("noise_distance", "top_eigenvalue", "spectrum_variance"):
         scores[name], nulls[name] = unit[name], unit_nulls[name]
     values = _measure_angles(np.delete(table, zeros, axis=0) if len(zeros) else table, seed)
     values |= {name: (score, nulls[name][0]) for name, score in scores.items()}
@@ -1019,30 +1032,33 @@ def _low(values, spread, n, d):
     return _few(values, spread, n, d, True) and (ratio <= null / 4
                                                  or _few(values, spread, n, d, False))
 
-def _unlike(values, spread):
-    "What sets the spectrum apart from noise: too far from the law, too long at the top, too flat."
+def _unlike(values, spread, shape):
+    "What sets a spectrum apart from noise: too far from the law, long or flat at the top, uneven."
     (gap, gap_null), (top, top_null) = values["noise_distance"], values["top_eigenvalue"]
+    uneven, most = values["spectrum_variance"][0], spectrum_variance_limit(*shape)
     return ([f"distance {gap:.3f}"] * _far(gap, gap_null, spread["noise_distance"])
             + [f"largest eigenvalue {top:.2f}"] * _far(abs(top - top_null), 0,
-                                                      spread["top_eigenvalue"]))
+                                                      spread["top_eigenvalue"])
+            + [f"variance {uneven:.3f}"] * bool(uneven > most))
 
 def _judge(
     values,  # diagnostic → (value, null)
     spread,  # diagnostic → standard deviation of its null
     n, d,    # the shape
+    shape,   # the same without copies and constant columns: what the noise test saw
     lift,    # a `Lift`, or None without labels
 )->tuple[list, list]:  # verdict, reasons
     "The four questions, in order."
     cosine, point = values["mean_cosine"][0], bool(np.isnan(values["participation_ratio"][0]))
     cone = bool(cosine > (0.5 if point else cone_limit(n, d)))
     low = point or _low(values, spread, n, d)
-    off, near = _unlike(values, spread), lift is not None and _far(lift.value, lift.null, lift.sd)
+    off, near = _unlike(values, spread, shape), lift is not None and _far(lift.value, lift.null, lift.sd)
     noise = not (point or off or near)
     tested = lift is not None and not lift.reason
     words = {"cone": cone, "low_rank": low, "noise": noise, "structured": near}
     words["anisotropic" if tested else "untested"] = not (noise or low or near)
     reasons = [_say_direction(cosine, cone, cone_limit(n, d)), _say_rank(values, n, d, low),
-               _say_noise(values, spread, off), _say_neighbours(lift, near)]
+               _say_noise(values, spread, shape, off), _say_neighbours(lift, near)]
     return [word for word, true in words.items() if true], reasons
 
 # %% ../nbs/09_collapse.ipynb #f9405a24
@@ -1060,7 +1076,7 @@ def _say_rank(values, n, d, low):
     return (f"Few dimensions? {'Yes' if low else 'No'}: participation ratio, rows at equal length, "
             f"{said(unit, unit_null, True)}; rows as they are {said(raw, null, False)}.")
 
-def _say_noise(values, spread, off):
+def _say_noise(values, spread, shape, off):
     (gap, gap_null), (top, top_null) = values["noise_distance"], values["top_eigenvalue"]
     if np.isnan(gap): return "Only noise? Undefined: there is no spectrum."
     outliers, share = values["outlier_count"][0], values["noise_share"][0]
@@ -1069,7 +1085,9 @@ def _say_noise(values, spread, off):
     return (f"Only noise? The spectrum {'differs' if off else 'cannot be told'} from noise{why}: "
             f"distance {gap:.3f} (noise {gap_null:.3f}, at most {gap_null + end:.3f}), largest "
             f"eigenvalue {top:.2f} times the mean (noise {top_null:.2f}, {top_null - reach:.2f} to "
-            f"{top_null + reach:.2f}); outliers above the edge {outliers:.0f}, noise share "
+            f"{top_null + reach:.2f}), variance {values['spectrum_variance'][0]:.3f} (noise "
+            f"{values['spectrum_variance'][1]:.3f}, at most {spectrum_variance_limit(*shape):.3f}"
+            f"); outliers above the edge {outliers:.0f}, noise share "
             f"{share:.2f}.")
 
 def _say_neighbours(lift, near):
@@ -1108,6 +1126,7 @@ def diagnose(
     constant, left_out = np.flatnonzero(np.ptp(table, axis=0) == 0), np.union1d(zeros, copies)
     points = np.delete(table, left_out, axis=0) if len(left_out) else table
     if len(constant): points = np.delete(points, constant, axis=1)
+    if len(points) < 2 or points.shape[1] == 0: points = table  # nothing is left to test
     warnings = list(_notes(table, zeros, copies, constant))
     if padding is not None: warnings.insert(0, f"row {padding} is padding and left out; rows "
                                                "are numbered without it")
@@ -1122,7 +1141,7 @@ def diagnose(
         values["neighbour_lift"] = lift.value, lift.null
         values["neighbour_share"] = lift.share, 0.0
         if lift.reason: warnings.append(f"neighbour_lift is undefined: {lift.reason}")
-    verdict, reasons = _judge(values, spread, *table.shape, lift)
+    verdict, reasons = _judge(values, spread, *table.shape, points.shape, lift)
     return Diagnosis(name, *table.shape, values, verdict, reasons, warnings,
                      lift.by_popularity if lift else ())
 

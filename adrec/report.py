@@ -703,6 +703,7 @@ MEASURES = {
     "mean_cosine": "mean cosine of two items (1: all point the same way)",
     "unit_participation_ratio": "dimensions in use (participation ratio, rows at equal length)",
     "top_eigenvalue": "widest direction, times the mean variance",
+    "spectrum_variance": "variance of the variances, over their squared mean",
     "outlier_count": "directions wider than random numbers reach",
     "noise_share": "share of the variance that looks like noise",
     "neighbour_lift": "neighbours share a label, times chance",

@@ -405,7 +405,7 @@ def test_export_writes_the_vectors_with_their_ids(adrec, made):
 
 DIAGNOSTICS = {"mean_cosine", "uniformity", "hubness", "effective_rank", "participation_ratio", "unit_participation_ratio",
                "stable_rank", "information_abundance", "spectrum_decay", "outlier_count",
-               "noise_share", "noise_distance", "top_eigenvalue", "iso_score", "rankme"}
+               "noise_share", "noise_distance", "top_eigenvalue", "spectrum_variance", "iso_score", "rankme"}
 FIGURES = {"spectrum.png", "eigenvalues.png", "cosines.png", "pca.png"}
 
 
