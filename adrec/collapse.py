@@ -31,7 +31,6 @@ from threadpoolctl import threadpool_limits
 from torch import nn
 
 from .data import InputError
-from .ranking import Popularity
 from .training import is_main_process, one_line, write_atomically
 
 # %% ../nbs/09_collapse.ipynb #19dd136f
