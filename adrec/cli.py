@@ -475,10 +475,12 @@ def evaluate(
                                time_column, rating_column, **how)
     model, found = find_system(system, arguments, device)
     result = evaluate(model, found, split, cut_offs(k), ties, filter_seen, seed=seed)
-    if as_json: return print_json({"system": system, "data": found.name} | result.as_dict())
+    if as_json:
+        return print_json({"system": system, "data": found.name} | result.as_dict()
+                          | {"warnings": found.notes})
     print(f"{system} on {found.name}: {split} split, {result.users:,} users, "
           f"all {found.n_items:,} items ranked")
-    print_protocol(result.as_dict())
+    print_protocol(result.as_dict(), *found.notes)
     print_metrics({split: result.metrics})
 
 # %% ../nbs/13_cli.ipynb #1f91a704
@@ -525,7 +527,7 @@ def start_training(
     check_options(given)
     data = load_data(**arguments)
     model, epochs, table = given.get("model", "adrec"), given.get("epochs", 500), None
-    notes = []
+    notes = list(data.notes)
     stages = training.one_stage(model, epochs)
     if model == "adrec": stages = training.three_stages(epochs)
     if "pretrained" in given:

@@ -1286,7 +1286,10 @@ def save(self:CollapseRecorder, path)->Path:
     np.savez_compressed(buffer, **{name: _small(array) for name, array in arrays.items()})
     return write_atomically(path, buffer.getvalue())
 
-def _small(array): return array.astype(np.float32) if array.dtype == np.float64 else array
+def _small(array):
+    "Half the size on disk; what is too large for single precision becomes infinite."
+    if array.dtype != np.float64: return array
+    with np.errstate(over="ignore"): return array.astype(np.float32)
 
 def load_recording(path)->Recording:
     "Read a `spectra.npz`; InputError if it is missing, damaged or something else."

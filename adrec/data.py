@@ -271,11 +271,14 @@ def dates(self:SequenceData)->tuple[str, str]|None:
 @patch
 def facts(self:SequenceData)->dict:
     "`describe`, and what else one should know: dates, shares of ties and cold answers, warnings."
-    facts = self.describe()
+    facts, cold, warnings = self.describe(), self.cold_answers(), list(self.notes)
+    if cold >= 0.1:
+        warnings.append(f"{cold:.0%} of the test answers are items that no user has before the "
+                        "last two places: no model can learn them")
     if (dates := self.dates()) is not None: facts |= dict(first=dates[0], last=dates[1])
     if self.preprocessing.get("order") != "lines":
         facts["equal_times"] = round(self.equal_times(), 4)
-    return facts | dict(cold_answers=round(self.cold_answers(), 4), warnings=list(self.notes))
+    return facts | dict(cold_answers=round(cold, 4), warnings=warnings)
 
 # %% ../nbs/00_data.ipynb #b2f8e24a
 @dataclass(frozen=True, eq=False)

@@ -824,9 +824,6 @@ def order_notes(
         who = "every user" if same.all() else f"{same.sum():,} of {data.n_users:,} users"
         notes.append(f"for {who} all times are equal: the order of the file alone decides what "
                      "comes last, and so the answers")
-    if (cold := data.cold_answers()) >= 0.1:
-        notes.append(f"{cold:.0%} of the test answers are items that no user has before the last "
-                     "two places: no model can learn them")
     return notes
 
 # %% ../nbs/20_read.ipynb #ac3b6e6b

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from notebooks import differences, notebooks, run, same_number, same_text, unfit_outputs
+from notebooks import LANGUAGE, differences, notebooks, run, same_number, same_text, unfit_outputs
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = [p.relative_to(ROOT).as_posix() for p in notebooks()]
@@ -38,6 +38,12 @@ def test_stored_outputs_are_fit_to_show(name):
 def test_the_kernel_is_named(name):
     kernel = nbformat.read(ROOT/name, as_version=4).metadata.get("kernelspec", {}).get("name")
     assert kernel == "python3", f"{name}: without a kernelspec JupyterLab asks for a kernel at every opening"
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_the_language_is_named(name):
+    found = nbformat.read(ROOT/name, as_version=4).metadata.get("language_info")
+    assert found == LANGUAGE, f"{name}: without it `jupyter nbconvert --to script` writes .txt, and a version in it differs between people"
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)

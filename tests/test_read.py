@@ -587,7 +587,7 @@ def test_notes(tmp_path, what):
     import re
     text, options, note = NOTED[what]
     path = write(tmp_path, "t.csv", text)
-    found = load_data(path, **options).notes
+    found = load_data(path, **options).facts()["warnings"]
     assert any(re.search(note, sentence) for sentence in found), found
 
 def test_nothing_is_noted_of_an_ordinary_log(tmp_path):

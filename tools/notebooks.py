@@ -9,6 +9,7 @@ from nbclient import NotebookClient
 from nbdev.clean import nbdev_clean
 
 ROOT = Path(__file__).resolve().parent.parent
+LANGUAGE = {"name": "python", "file_extension": ".py"}  # what exporters need; a kernel adds its version to it
 # a sign, digits with or without thousands separators, a fraction, an exponent; not the digits inside a name
 NUMBER = re.compile(r"(?<![\w.])[-+−]?(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?")
 
@@ -120,6 +121,7 @@ def run_in_place(path:Path) -> str:
     "Run a notebook, write its outputs into it, cleaned as nbdev cleans, and say how long it took."
     start = time.time()
     nb = run(path)
+    nb.metadata["language_info"] = LANGUAGE
     nbformat.write(nb, path)
     nbdev_clean.__wrapped__(fname=str(path))
     return f"{path.relative_to(ROOT)}  {time.time() - start:.0f} s"
