@@ -8,12 +8,12 @@ __all__ = ['COLUMNS', 'ROLE_WORDS', 'MOST_UNPACKED', 'LONGEST_LINE', 'PACKED', '
            'ML100K_HASH', 'DATA_SETS', 'plain_name', 'listed', 'missing_column', 'pick_columns', 'note_names',
            'file_kind', 'shown_path', 'packed_member', 'raw_blocks', 'text_blocks', 'split_line', 'Layout',
            'header_layout', 'by_number', 'looks_like_values', 'find_layout', 'named_separator', 'BlockReader',
-           'one_byte', 'one_separator', 'unclosed_line', 'unclosed', 'parse_text', 'cells', 'wrong_cells',
-           'first_lines', 'read_text', 'arrow_columns', 'read_parquet', 'parquet_parts', 'json_record', 'well_formed',
-           'json_lines', 'read_json_lines', 'complain', 'read_numbers', 'read_times', 'check_duplicates', 'check_ids',
-           'check_interactions', 'inner_kind', 'check_path', 'check_encoding', 'check_options', 'read_interactions',
-           'time_notes', 'id_notes', 'rating_notes', 'order_notes', 'cache_folder', 'cache_entry', 'file_digest',
-           'save_cached', 'is_ours', 'load_cached', 'find_recbole_files', 'read_recbole_ml100k',
+           'one_byte', 'one_separator', 'stays_open', 'unclosed_line', 'unclosed', 'parse_text', 'cells', 'wrong_cells',
+           'first_lines', 'read_text', 'arrow_columns', 'read_parquet', 'parquet_parts', 'each_once', 'json_record',
+           'well_formed', 'json_lines', 'read_json_lines', 'complain', 'read_numbers', 'read_times', 'check_duplicates',
+           'check_ids', 'check_interactions', 'inner_kind', 'check_path', 'check_encoding', 'check_options',
+           'read_interactions', 'time_notes', 'id_notes', 'rating_notes', 'order_notes', 'cache_folder', 'cache_entry',
+           'file_digest', 'save_cached', 'is_ours', 'load_cached', 'find_recbole_files', 'read_recbole_ml100k',
            'read_grouplens_ml100k', 'ml100k_tables', 'check_name', 'choose_preprocessing', 'read_sequences',
            'read_sequences_once', 'load_data']
 
@@ -302,29 +302,42 @@ def one_separator(
             block = block.replace(b"\x1f", b" ").replace(sep.encode(), b"\x1f")
         yield block
 
+def stays_open(
+    line:str,  # without its end
+    sep:str,   # one character
+)->bool:
+    "Does a quoted cell begin in this line that does not end in it?"
+    at = 0  # where a cell begins
+    while at >= 0:
+        if line[at:at + 1] == '"':
+            at = line.find('"', at + 1)
+            while at >= 0 and line[at + 1:at + 2] == '"': at = line.find('"', at + 2)  # "" is a letter
+            if at < 0: return True
+        at = line.find(sep, at)
+        if at >= 0: at += 1
+    return False
+
 def unclosed_line(
     path:Path,       # a text file
     layout:Layout,   # how it is read
     encoding:str,    # of the file
 )->int:              # 0: there is none
     "The number of the first line in which a quoted cell does not end."
-    number, sep = 0, re.escape(layout.sep)
-    cell = re.compile(rf'"(?:[^"]|"")*"[^{sep}]*({sep}|$)|(?!")[^{sep}]*({sep}|$)')
+    number = 0
     for block in text_blocks(path, encoding):
-        for line in block.decode(errors="replace").split("\n"):
-            number, at = number + 1, 0
-            while '"' in line[at:] and at < len(line):
-                if (match := cell.match(line, at)) is None: return number
-                at = match.end()
+        for line in block.decode(errors="replace").split("\n")[:-1]:
+            number += 1
+            if '"' in line and stays_open(line, layout.sep): return number
     return 0
 
 # %% ../nbs/20_read.ipynb #280806c5
 def unclosed(
     path:Path,    # a text file
-    number:int,   # the line
+    number:int,   # the line; 0: nobody knows
 )->InputError:
     "What to say about a quoted cell that does not end in its line."
-    return InputError(f"{shown_path(path)}, line {number}: a quoted cell does not end in its line; one "
+    line = f", line {number}" if number else ""
+    return InputError(f"{shown_path(path)}{line}: a quoted cell does not end in its line; one "
                       "line is one interaction: mend the quote, or save the log without that column")
 
 def parse_text(
@@ -350,8 +363,8 @@ def parse_text(
     except pa.ArrowInvalid:
         if number := unclosed_line(path, layout, encoding): raise unclosed(path, number) from None
         raise
-    swallowed = table.num_rows + len(wrong) + layout.header != stream.lines
-    if swallowed and (number := unclosed_line(path, layout, encoding)): raise unclosed(path, number)
+    if table.num_rows + len(wrong) + layout.header != stream.lines:  # some were swallowed
+        raise unclosed(path, unclosed_line(path, layout, encoding))
     return table, wrong
 
 # %% ../nbs/20_read.ipynb #e5893079
@@ -359,6 +372,7 @@ def cells(
     column:pa.ChunkedArray,  # cells as text, ids in codes
     ids:bool,                # ids stay text
     blanks:bool,             # do the blanks around a cell belong to the separator?
+    numbers:bool=True,       # may the cells become numbers?
 )->pd.Series:                # categories; else numbers if all cells are numbers, or text
     "A column of cells for pandas."
     if ids:
@@ -368,7 +382,7 @@ def cells(
                  for chunk in column.chunks] or [np.array([], dtype=int)]
         ids = pd.Categorical.from_codes(np.concatenate(codes), pd.Index(names, dtype="str"))
         return pd.Series(ids).str.strip() if blanks else pd.Series(ids)
-    for kind in (pa.int64(), pa.float64()):
+    for kind in (pa.int64(), pa.float64()) if numbers else ():
         try: return column.cast(kind).to_pandas()
         except pa.ArrowInvalid: pass
     return pa.compute.utf8_trim_whitespace(column).to_pandas()
@@ -403,6 +417,7 @@ def read_text(
     sep:str=None,      # what separates cells; None: to be found
     header:bool=True,  # is the first line the header?
     encoding:str=None, # None: UTF-8, or UTF-16 where its byte order mark says so
+    time_format:str=None,  # if given, times stay text: 01022020 is no number
 )->pd.DataFrame:
     "Read the wanted columns of a text table; index: line numbers, the first line being 1."
     layout = find_layout(path, first_lines(path, encoding), wanted, sep, header)
@@ -416,7 +431,8 @@ def read_text(
     frame = {}
     for ours, place in layout.found.items():
         name = layout.names[place]
-        frame[ours] = cells(table.column(str(place)), ours.endswith("_id"), name != name.strip())
+        frame[ours] = cells(table.column(str(place)), ours.endswith("_id"), name != name.strip(),
+                            ours != "timestamp" or time_format is None)
     first = 1 + layout.header
     table = pd.DataFrame(frame)
     table.index = pd.RangeIndex(first, len(table) + first, name="line")
@@ -465,34 +481,54 @@ def read_parquet(
     for part in parts:
         table, names = arrow_columns(part, wanted, shown_path(part if path.is_dir() else path))
         frames.append(table.to_pandas(ignore_metadata=True))
+    for column in ("user_id", "item_id"):  # a number here and text there: text everywhere
+        if len({str(frame[column].dtype) for frame in frames}) > 1:
+            for frame in frames: frame[column] = encode_ids(frame[column]).astype(object)
     table = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
     table.index = pd.RangeIndex(1, len(table) + 1, name="row")
     return note_names(table, wanted, names)
 
 def parquet_parts(
     folder:Path,  # perhaps with Parquet files in it
-)->list[Path]:    # sorted by name
-    "The parts of a log that was written as a folder of Parquet files."
-    return sorted(part for part in folder.iterdir()
-                  if part.suffix.lower() == ".parquet" and not part.name.startswith((".", "_")))
+)->list[Path]:    # sorted by name, numbers as numbers
+    "The parts of a log that was written as a folder of Parquet files; none may lie deeper."
+    def number(part): return [int(piece) if piece.isdecimal() else piece
+                              for piece in re.split("([0-9]+)", part.name)]
+    def is_part(path): return path.suffix.lower() == ".parquet" and not path.name.startswith((".", "_"))
+    there = list(folder.iterdir())
+    for inner in sorted(path for path in there if path.is_dir() and path.name[0] not in "._"):
+        if any(map(is_part, inner.rglob("*"))):
+            raise InputError(f"{shown_path(folder)}: there are Parquet files in the folder "
+                             f"{short(inner.name)!r} in it; put all of a log into one folder, or one file")
+    return sorted((part for part in there if is_part(part) and part.is_file()), key=number)
 
 # %% ../nbs/20_read.ipynb #6b510a4a
 AMAZON = {"user_id": "reviewerID", "item_id": "asin",
           "timestamp": "unixReviewTime", "rating": "overall"}
+
+def each_once(
+    pairs:list,  # keys and values of a JSON object
+)->dict:
+    "The object as a dictionary; `ValueError` if a key stands in it twice."
+    record = dict(pairs)
+    if len(record) == len(pairs): return record
+    names = [name for name, _ in pairs]
+    raise ValueError(f"the key {next(short(n) for n in names if names.count(n) > 1)!r} stands there twice")
 
 def json_record(
     line:str,   # one line of the file
     where:str,  # file and line number, for the message
 )->dict:
     "One line as a dictionary; raise `InputError` if it is not a JSON object."
-    try: record = json.loads(line)
+    try: record = json.loads(line, object_pairs_hook=each_once)
     except RecursionError: raise InputError(f"{where}: brackets nested too deeply") from None
     except ValueError as error:
         reason = short(getattr(error, "msg", error))
-        raise InputError(f"{where}: not a JSON object ({reason})") from None
+        whole = "; one line is one object" if line.strip() in ("[", "{", "[{") else ""
+        raise InputError(f"{where}: not a JSON object ({reason}){whole}") from None
     if isinstance(record, dict): return record
-    raise InputError(f"{where}: not a JSON object; "
-                     f"each line should look like {{\"user_id\": ..., \"item_id\": ...}}")
+    raise InputError(f"{where}: not a JSON object; each line should look like "
+                     f"{{\"user_id\": ..., \"item_id\": ...}}, without brackets around all of them")
 
 def well_formed(
     value,  # of a field
@@ -545,8 +581,12 @@ def read_json_lines(
         for row, value in enumerate(column):
             if type(value) not in (int, float) and not well_formed(value): raise InputError(
                 f"{shown_path(path)}, line {unit[row]}: the {ours} is no text: half a surrogate pair")
-    table = pd.DataFrame({ours: columns[name] for ours, name in found.items()},
-                         index=pd.Index(numbers, name="line"))
+            if ours.endswith("_id") and isinstance(value, (list, dict, bool)): raise InputError(
+                f"{shown_path(path)}, line {unit[row]}: the {ours} is {short(json.dumps(value))!r}; "
+                "an id is text or a number")
+        if ours.endswith("_id"): columns[name] = pd.Series(column, dtype=object)
+    table = pd.DataFrame({ours: columns[name] for ours, name in found.items()})
+    table.index = pd.Index(numbers, name="line")
     return note_names(table, wanted, found)
 
 # %% ../nbs/20_read.ipynb #25114799
@@ -591,8 +631,12 @@ def read_times(
     if pd.api.types.is_bool_dtype(column): return numbers
     if not (is_date or time_format) and (pd.api.types.is_numeric_dtype(column)
                                          or not np.isnan(numbers).any()): return numbers
+    digits = not is_date and pd.api.types.is_numeric_dtype(column)
     if not is_date: column = column.astype("str")
     moments = pd.to_datetime(column, errors="coerce", format=time_format or "ISO8601", utc=True)
+    if time_format and not is_date and "%f" not in time_format:
+        doubtful = digits | column.str.fullmatch("[0-9]+")  # 1152020 has lost its 0
+        moments = moments.where(~doubtful | (moments.dt.strftime(time_format) == column))
     seconds = ((moments - pd.Timestamp("1970-01-01", tz="utc")) / pd.Timedelta(seconds=1)).to_numpy()
     return seconds if np.isnan(seconds).sum() <= np.isnan(numbers).sum() else numbers
 
@@ -730,6 +774,7 @@ def check_options(
     for name, value in given.items():
         if name not in takes and value not in (None, True):
             raise InputError(f"{shown_path(path)}: {name} has no meaning for {kind} files; leave it out")
+    if kind in TEXT: return given | {"time_format": text["time_format"]}
     return {name: given[name] for name in takes}
 
 # %% ../nbs/20_read.ipynb #9e54e4a6

@@ -669,3 +669,83 @@ def test_any_damage_is_read_or_refused(tmp_path):
             except InputError as error: outcomes["refused"] += "\n" not in str(error)
             else: outcomes["read"] += 1
     assert outcomes.total() == 40 * len(sources) and min(outcomes.values()) > 10, outcomes
+
+
+# Dates of digits alone, swallowed lines, parts and types
+
+def dated(*dates): return HEAD + "".join(f"a,i{n},{date}\n" for n, date in enumerate(dates))
+
+@pytest.mark.parametrize("how, dates, order", [
+    ("%m%d%Y", ("01152020", "02102020", "03052020", "11032020", "12012020"), [1, 2, 3, 4, 5]),
+    ("%d%m%Y", ("01112019", "02112019", "01122019", "05012019"), [4, 1, 2, 3]),
+    ("%H%M", ("0130", "0005", "2359"), [2, 1, 3]), ("%Y.%m", ("2019.10", "2019.1", "2019.09"), [2, 3, 1]),
+    ("%Y%m%d%H%M%S%f", ("20190101000000123", "20190101000000023", "20180101000000999"), [3, 2, 1])])
+def test_dates_of_digits_keep_their_zeros(tmp_path, how, dates, order):
+    data = load_data(write(tmp_path, "t.csv", dated(*dates)), time_format=how)
+    assert data.sequence(0).tolist() == order
+    data = load_data(write(tmp_path, "t.jsonl", "\n".join(json.dumps(dict(user_id="a", item_id=n, timestamp=d)) for n, d in enumerate(dates))), time_format=how)
+    assert data.sequence(0).tolist() == order
+
+def test_dates_that_lost_their_zeros_are_refused(tmp_path):
+    with pytest.raises(InputError, match="line 2: the timestamp '1152020'"): load_data(write(tmp_path, "t.csv", dated("1152020", "11152020")), time_format="%m%d%Y")
+    frame = pd.DataFrame({"user_id": "a", "item_id": list("xyz"), "timestamp": [12012020, 11032020, 1152020]})
+    frame.to_parquet(tmp_path/"t.parquet")
+    with pytest.raises(InputError, match="row 3: the timestamp '1152020'"): load_data(tmp_path/"t.parquet", time_format="%m%d%Y")
+    frame.assign(timestamp=[20200102, 20200101, 20191231]).to_parquet(tmp_path/"t.parquet")
+    assert load_data(tmp_path/"t.parquet", time_format="%Y%m%d").sequence(0).tolist() == [3, 2, 1]
+
+@pytest.mark.parametrize("sep", ",;|\t")
+@pytest.mark.parametrize("first, last", [('"""big', 'big"""'), ('"x ""y', 'y"" z"'), ('"', '"'), ('""""', '"'), ('"a""', '""b"')])
+def test_no_pair_of_quotes_swallows_lines(tmp_path, sep, first, last):
+    rows = [("u1", "a", "i1", 1), ("u1", first, "i2", 2), ("u1", "a", "i3", 3), ("u1", last, "i4", 4), ("u1", "a", "i5", 5), ("u1", "a", "i6", 6)]
+    head = [f'"{name}"' if sep == "\t" else name for name in ("user_id", "title", "item_id", "timestamp")]
+    path = write(tmp_path, "t.csv", lines(sep, head, rows))
+    if first == '""""': line = 5  # a letter, and a cell that ends
+    else: line = 3
+    with pytest.raises(InputError, match=f"line {line}: a quoted cell does not end"): load_data(path)
+
+def test_quotes_that_end_in_their_line_are_read(tmp_path):
+    cells = ['""', '""""', '"""big"""', '"x ""y"" z"', '"a,b"', 'a"b', '"a"b']
+    text = "user_id,title,item_id,timestamp\n" + "".join(f"u1,{cell},i{n},{n}\n" for n, cell in enumerate(cells))
+    assert load_data(write(tmp_path, "t.csv", text)).n_interactions == len(cells)
+
+def test_parts_are_in_the_order_of_their_numbers(tmp_path):
+    (tmp_path/"log").mkdir()
+    for n in range(12): pd.DataFrame({"user_id": ["a"], "item_id": [f"i{n}"]}).to_parquet(tmp_path/"log"/f"part.{n}.parquet")
+    data = load_data(tmp_path/"log", order="lines")
+    assert data.titles(data.sequence(0)) == [f"i{n}" for n in range(12)]
+
+@pytest.mark.parametrize("top", [True, False])
+def test_parts_in_inner_folders_are_not_passed_over(tmp_path, top):
+    inner = tmp_path/"log"/"year=2020"
+    inner.mkdir(parents=True)
+    (tmp_path/"log"/"_temporary").mkdir()
+    frame = pd.DataFrame(ROWS, columns=["user_id", "item_id", "rating", "timestamp"])
+    frame.to_parquet(inner/"a.parquet")
+    if top: frame.to_parquet(tmp_path/"log"/"a.parquet")
+    with pytest.raises(InputError, match="Parquet files in the folder 'year=2020'"): load_data(tmp_path/"log")
+
+def test_parts_with_ids_of_other_types(tmp_path):
+    (tmp_path/"log").mkdir()
+    for n, ids in enumerate(([2**53 + 1, 2**53 + 2, 3], [3.0, 4.5, 5.0], ["3", "7", "x"])):
+        pd.DataFrame({"user_id": ids, "item_id": list("xyz"), "timestamp": n}).to_parquet(tmp_path/"log"/f"{n}.parquet")
+    table = read_interactions(tmp_path/"log")
+    assert table.user_id.tolist() == ["9007199254740993", "9007199254740994", "3", "3", "4.5", "5", "3", "7", "x"]
+
+def test_ids_of_json_are_text_value_by_value(tmp_path):
+    ids = [2**53, 2**53 + 1, 3, 3.0, "3", 4.5, "04"]
+    path = write(tmp_path, "t.jsonl", "\n".join(json.dumps(dict(user_id=i, item_id=f"i{n}", timestamp=n)) for n, i in enumerate(ids)))
+    assert read_interactions(path).user_id.tolist() == ["9007199254740992", "9007199254740993", "3", "3", "3", "4.5", "04"]
+
+@pytest.mark.parametrize("line, part", [
+    ('{"user_id": ["a"], "item_id": "x", "timestamp": 1}', 'the user_id is \'["a"]\''), ('{"user_id": "a", "item_id": {"x": 1}, "timestamp": 1}', "an id is text or a number"),
+    ('{"user_id": true, "item_id": "x", "timestamp": 1}', "the user_id is 'true'"), ('{"user_id": "a", "item_id": "x", "item_id": "y", "timestamp": 1}', "the key 'item_id' stands there twice")])
+def test_json_that_is_no_interaction(tmp_path, line, part):
+    good = '{"user_id": "a", "item_id": "x", "timestamp": 0}\n'
+    with pytest.raises(InputError, match="line 2: ") as caught: load_data(write(tmp_path, "t.jsonl", good + line + "\n"))
+    assert part in str(caught.value) and "\n" not in str(caught.value)
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_a_json_array_is_named(tmp_path, indent):
+    text = json.dumps([dict(user_id="a", item_id="x", timestamp=0)] * 2, indent=indent)
+    with pytest.raises(InputError, match="line 1: .*(one line is one object|without brackets)"): load_data(write(tmp_path, "t.json", text))
