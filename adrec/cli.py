@@ -136,7 +136,8 @@ def main(
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     bars = "\n\t\r"  # progress bars return to the beginning of their line
-    with redirect_stdout(Gate(sys.stdout)), redirect_stderr(Gate(sys.stderr, bars)):
+    out, err = sys.stdout or io.StringIO(), sys.stderr or io.StringIO()  # None: closed by the shell
+    with redirect_stdout(Gate(out)), redirect_stderr(Gate(err, bars)):
         try:
             sys.exit(app(words, prog_name="adrec", standalone_mode=False) or 0)
         except Exception as error:

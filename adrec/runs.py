@@ -436,7 +436,14 @@ class Run:
 
     def data(self, arguments:dict=None)->SequenceData:  # see `find_data`
         "The data that it was trained on, loaded again."
-        return run_data(self.folder, self.config, arguments=arguments)
+        data = run_data(self.folder, self.config, arguments=arguments)
+        other = np.flatnonzero(self.items.item_id.to_numpy() != data.item_info.item_id.to_numpy())
+        if len(other):
+            row = other[0]
+            raise InputError(f"{self.folder / 'items.csv'}: item {row + 1} is "
+                             f"{shown(data.item_info.item_id.iloc[row])} in the data, and not "
+                             f"{shown(self.items.item_id.iloc[row])}: was the file changed?")
+        return data
 
     def catalogue(self)->SequenceData:
         "The items of the run without any user: enough to look up ids and titles."
@@ -566,4 +573,7 @@ def export_items(self:Run,
 )->list:         # the files that were written
     "The item vectors with original ids and titles; `InputError` for another kind of file."
     vectors = self.model.item_embeddings().detach().float().cpu().numpy()
+    if not np.isfinite(vectors).all():
+        raise InputError(f"{self.folder / 'model.safetensors'} holds item vectors with NaN or infinity: "
+                         "the training has failed, and there is nothing to export")
     return write_table(path, self.items, vectors)

@@ -794,6 +794,15 @@ def test_a_closed_pipe_is_no_error(tmp_path):
     assert "Traceback" not in done.stderr and "adrec:" not in done.stderr
 
 
+@pytest.mark.skipif(os.name == "nt", reason="needs a shell")
+@pytest.mark.parametrize("line, code", [("data good.csv >&-", 0), ("data good.csv 2>&-", 0), ("data good.csv >&- 2>&-", 0), ("data nosuch.csv 2>&-", 2), ("data nosuch.csv >&-", 2)])
+def test_closed_streams_change_nothing(tmp_path, line, code):
+    log().to_csv(tmp_path/"good.csv", index=False)
+    done = subprocess.run(f"{shlex.quote(sys.executable)} -m adrec {line}", shell=True, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == code and "Traceback" not in done.stderr
+    assert ("no such file" in done.stderr) == (line == "data nosuch.csv >&-")
+
+
 # ---- the edges
 
 def test_more_epochs_on_resuming(adrec, made):

@@ -1,5 +1,5 @@
 """adrec.read: formats, the two sources of MovieLens, bad input, and the cache."""
-import gzip, json, os, zipfile
+import gzip, json, os, re, zipfile
 from collections import Counter
 from pathlib import Path
 
@@ -584,7 +584,6 @@ NOTED = {
 
 @pytest.mark.parametrize("what", NOTED)
 def test_notes(tmp_path, what):
-    import re
     text, options, note = NOTED[what]
     path = write(tmp_path, "t.csv", text)
     found = load_data(path, **options).facts()["warnings"]
@@ -749,3 +748,67 @@ def test_json_that_is_no_interaction(tmp_path, line, part):
 def test_a_json_array_is_named(tmp_path, indent):
     text = json.dumps([dict(user_id="a", item_id="x", timestamp=0)] * 2, indent=indent)
     with pytest.raises(InputError, match="line 1: .*(one line is one object|without brackets)"): load_data(write(tmp_path, "t.json", text))
+
+
+# What was noted too little, or said in the wrong words
+
+def test_quotes_that_became_part_of_ids_are_noted(tmp_path):
+    quoted = [(f'"{u}"', f'"{i}"', r, t) for u, i, r, t in ROWS]
+    for name, sep in (("t.tsv", "\t"), ("t.csv", ", "), ("t.inter", ",")):
+        notes = load_data(write(tmp_path, name, lines(sep, rows=quoted)), min_rating=0, k_core=0).notes
+        assert [re.search('.*_ids, such as *("..").* quote', n)[1] for n in notes if "quote" in n] == ['"u0"', '"i0"'][name == "t.csv":], (name, notes)
+
+SAID = {
+    "a separator inside": ("t.dat", lines("::").replace("i1", "i\x1f1", 1).encode(), {}, ["\\x1f", "'::'"]),
+    "NUL": ("t.csv", GOOD + "u9\0,i1,9\n", {}, ["line 17: the user_id 'u9\\x00' holds"]),
+    "a line end in JSON": ("t.jsonl", b'{"user_id": "a", "item_id": "x\\r", "timestamp": 1}\n', {}, ["line 1: the item_id 'x\\r' holds a line end"]),
+    "two orders": ("t.csv", GOOD.replace("timestamp", "when"), dict(order="lines", time="when"), ["'when'", "--order lines"]),
+    "UTF-16 cut": ("t.csv", GOOD.encode("utf-16")[:-1], {}, ["middle of a character"]),
+    "UTF-8 cut": ("t.csv", ("user_id,item_id,timestamp,note\na,x,1,fine\na,y,2,caf\u00e9".encode())[:-1], {}, ["middle of a character"]),
+    "beyond time": ("t.csv", HEAD + "a,x,9223372036854775808\na,y,9223372036854775809\n", {}, ["line 2: the timestamp '9.2", "beyond"]),
+    "far beyond": ("t.jsonl", b'{"user_id": "a", "item_id": "x", "timestamp": -1e300}\n', {}, ["line 1", "beyond"]),
+    "an empty time": ("t.csv", GOOD + "u1,i9,\n", {}, ["line 17: the timestamp '' cannot be read"]),
+    "no directive": ("t.csv", GOOD, dict(time_format="%Q"), ["time_format='%Q'", "--time-format"]), "seconds": ("t.csv", GOOD, dict(time_format="%s"), ["time_format='%s'"]),
+    "a lone sign": ("t.csv", GOOD, dict(time_format="%"), ["time_format='%'"]), "no format": ("t.csv", GOOD, dict(time_format=""), ["time_format=''"]),
+    "a pandas word": ("t.csv", GOOD, dict(time_format="mixed"), ["time_format='mixed'"]), "twice": ("t.csv", GOOD, dict(time_format="%d%d"), ["time_format='%d%d'"]),
+    "UTF-16 without a mark": ("t.csv", GOOD.encode("utf-16-le"), {}, ["UTF-16 without a mark", "'utf-16-le'"]), "the other": ("t.csv", GOOD.encode("utf-16-be"), {}, ["'utf-16-be'"]),
+    "gzip": ("t.csv", gzip.compress(GOOD.encode()), {}, ["packed by gzip"]), "zip": ("t.tsv", b"PK\x03\x04" + bytes(50), {}, ["zip archive", "Excel"]),
+    "old Excel": ("t.csv", b"\xd0\xcf\x11\xe0" + bytes(50), {}, ["Excel"]), "Parquet": ("t.jsonl", b"PAR1\x15\x04" + bytes(50), {}, ["is Parquet"]),
+    "Excel's word": ("t.csv", "sep=;\n" + GOOD.replace(",", ";"), {}, ["line 1: 'sep=;'", "Excel"]), "in quotes": ("t.csv", '"sep=,"\n' + GOOD, {}, ["line 1", "Excel"]),
+    "blank first": ("t.csv", "\n\n" + GOOD, {}, ["line 1: a blank line"]), "blanks first": ("t.tsv", "  \n" + GOOD.replace(",", "\t"), {}, ["line 1: a blank line"]),
+    "a name to quote": ("t.csv", "user_id,item_id,my time $1\na,x,1\n", {}, ["--time-column 'my time $1'"]),
+}
+
+@pytest.mark.parametrize("fault", SAID)
+def test_said_in_one_line(tmp_path, fault):
+    name, text, options, parts = SAID[fault]
+    with pytest.raises(InputError) as caught: load_data(write(tmp_path, name, text), **options)
+    message = str(caught.value).replace(str(tmp_path), "")
+    assert message.isprintable() and len(message) < 500 and all(part in message for part in parts), message
+
+@pytest.mark.parametrize("how", ["%d.%m.%Y", "%Y-%m-%dT%H:%M:%S%z", "%b %d %Y %I:%M %p", "%y%j"])
+def test_good_formats_are_not_blamed(tmp_path, how):
+    moments = [pd.Timestamp(f"20{10 + n}-03-0{n + 1} 21:20", tz="utc") for n in (2, 0, 1)]
+    assert load_data(write(tmp_path, "t.csv", HEAD + "".join(f"a,i{n},{m.strftime(how)}\n" for n, m in enumerate(moments))), time_format=how).sequence(0).tolist() == [2, 3, 1]
+
+@pytest.mark.parametrize("end", ["   ", "\t\n", "  \n", "\x1a", "\x1a\n", "\n\n \n"])
+def test_nothing_at_the_end_is_nothing(tmp_path, end):
+    expected = load_data(write(tmp_path, "good.csv", GOOD)).fingerprint()
+    assert load_data(write(tmp_path, "t.csv", GOOD + end)).fingerprint() == expected
+    records = "\n".join(json.dumps(dict(zip(HEAD.strip().split(","), line.split(",")))) for line in GOOD.splitlines()[1:])
+    assert load_data(write(tmp_path, "t.jsonl", records + "\n" + end)).fingerprint() == expected
+
+def test_two_marks_are_no_part_of_a_name(tmp_path):
+    expected = load_data(write(tmp_path, "good.csv", GOOD)).fingerprint()
+    assert load_data(write(tmp_path, "t.csv", "\ufeff\ufeff" + GOOD)).fingerprint() == expected
+    assert load_data(write(tmp_path, "u.csv", ("\ufeff" + GOOD).encode("utf-16"))).fingerprint() == expected
+
+def test_bytes_in_parquet_are_text_or_named(tmp_path):
+    import pyarrow as pa, pyarrow.parquet as pq
+    def table(ids, kind): pq.write_table(pa.table({"user_id": ["a"] * 3, "item_id": pa.array(ids, kind), "timestamp": [1, 2, 3]}), tmp_path/"t.parquet")
+    for kind in (pa.binary(), pa.large_binary(), pa.binary(2)):
+        table([b"i1", b"i2", b"i3"], kind)
+        assert load_data(tmp_path/"t.parquet").item_info.item_id.tolist() == ["i1", "i2", "i3"]
+        table([b"\xff1", b"\xfe2", b"i3"], kind)
+        with pytest.raises(InputError, match="'item_id' holds bytes") as caught: load_data(tmp_path/"t.parquet")
+        assert "encoding" not in str(caught.value)

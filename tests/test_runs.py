@@ -235,6 +235,26 @@ def test_a_damaged_file_is_named(name, spoil, copy):
     assert "\n" not in str(e.value)
 
 
+def test_items_that_changed_places_are_named(copy, monkeypatch, data):
+    run = load_run(copy)
+    monkeypatch.setattr(runs, "load_data", lambda **arguments: data)
+    monkeypatch.setattr(runs, "find_data", lambda *given: {})
+    assert run.data() is data
+    rows = (copy/"items.csv").read_text().splitlines()
+    first, second = (row.split(",", 1) for row in rows[1:3])
+    rows[1:3] = [f"1,{second[1]}", f"2,{first[1]}"]
+    (copy/"items.csv").write_text("\n".join(rows) + "\n")
+    with pytest.raises(InputError, match=r"items\.csv: item 1 is .* in the data, and not"): load_run(copy).data()
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_vectors_that_are_no_numbers_are_not_exported(number, copy, tmp_path):
+    run = load_run(copy)
+    for parameter in run.model.parameters(): parameter.data[...] = number
+    with pytest.raises(InputError, match="NaN or infinity"): run.export_items(tmp_path/"items.npy")
+    assert not (tmp_path/"items.npy").exists()
+
+
 @pytest.mark.parametrize("name", ["config.json", "metrics.json", "history.jsonl", "items.csv", "model.safetensors"])
 def test_a_missing_file_is_named(name, copy):
     (copy/name).unlink()
