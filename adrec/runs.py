@@ -491,7 +491,9 @@ def load_run(
             raise InputError(f"{folder.path} is incomplete: {name} is missing")
     items, counts = folder.read_items()
     model = folder.read_model(config, len(items)).to(device).eval()
-    return Run(folder, config, model, items, pd.DataFrame(folder.read_history()), metrics, counts)
+    if not (history := folder.read_history()):
+        raise InputError(f"{folder / 'history.jsonl'} is empty: a finished run has at least one epoch")
+    return Run(folder, config, model, items, pd.DataFrame(history), metrics, counts)
 
 # %% ../nbs/22_runs.ipynb #c84285e1
 def longer_recipe(

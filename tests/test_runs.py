@@ -229,7 +229,6 @@ def half(content): return content[:len(content) // 2]
 @pytest.mark.parametrize("name", ["config.json", "metrics.json", "history.jsonl", "items.csv", "model.safetensors"])
 @pytest.mark.parametrize("spoil", [half, lambda c: b"", lambda c: b"[1]", lambda c: b"\xff\xfe{"], ids=["half", "empty", "list", "bytes"])
 def test_a_damaged_file_is_named(name, spoil, copy):
-    if (name, spoil(b"x")) == ("history.jsonl", b""): return  # no epochs: odd, but readable
     (copy/name).write_bytes(spoil((copy/name).read_bytes()))
     with pytest.raises(InputError, match=name.replace(".", r"\.")) as e: load_run(copy)
     assert "\n" not in str(e.value)
