@@ -196,7 +196,8 @@ def text_blocks(
     try: decoder.decode(b"", final=True) if decoder else rest.decode()
     except UnicodeDecodeError as error:
         if decoder or error.reason == "unexpected end of data": raise InputError(
-            f"{shown_path(path)}: the file ends in the middle of a character; was it cut off?") from None
+            f"{shown_path(path)}: the file ends in the middle of a character; was it cut off, or is it not "
+            f"{encoding or 'UTF-8'} (encoding='cp1252', --encoding cp1252)?") from None
     if rest.strip(b" \t\x1a"): yield rest if rest.endswith(b"\n") else rest + b"\n"
 
 # %% ../nbs/20_read.ipynb #63de89b6
