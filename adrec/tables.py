@@ -134,6 +134,13 @@ def _mostly_numbers(column)->bool:
     "Are more than half of these texts numbers? Then the others are mistakes."
     return bool(pd.to_numeric(column, errors="coerce").notna().mean() > 0.5)
 
+def _id_texts(values)->list:
+    "Ids as texts: an empty one where there is none, and 760, not 760.0."
+    texts = ["" if v is None or v != v else v.decode() if isinstance(v, bytes) else str(v)
+             for v in values]
+    whole = all(re.fullmatch(r"-?\d+\.0+", text) for text in texts if text)
+    return [text.split(".")[0] for text in texts] if whole else texts
+
 def _whole(column)->bool: return column.dtype.kind in "iuf" and bool((column % 1 == 0).all())
 
 def _family(names)->str|None:
@@ -146,13 +153,32 @@ def _family(names)->str|None:
 def _is_number(text)->bool:
     try: float(text)
     except ValueError: return False
-    return True
+    return ("_" if isinstance(text, str) else b"_") not in text  # Python reads 1_000, nobody else
+
+def _cells(lines, separator):
+    "The cells of every line; any number of blanks is one separator."
+    if separator != r"\s+": return csv.reader(lines, delimiter=separator)
+    return csv.reader((" ".join(line.split()) for line in lines), delimiter=" ")
+
+def _rarer(lines)->str|None:
+    "A bar, or blanks between numbers, if that cuts all lines alike."
+    bars = {line.count("|") for line in lines}
+    if len(lines) > 1 and len(bars) == 1 and 0 not in bars: return "|"
+    fields = [line.split() for line in lines]
+    numbers = [sum(map(_is_number, cells)) for cells in fields[1:]]
+    alike = len({len(cells) for cells in fields}) == 1 and not re.search(r"[\[({]", lines[0])
+    return r"\s+" if numbers and alike and 2 < len(fields[0]) < 2 * min(numbers) else None
 
 def _layout(path)->dict:  # arguments for `pd.read_csv`
     "How a text table is laid out, judged by its first line."
-    with _opened(path) as file: first = file.readline(2**20).decode("utf-8-sig").rstrip("\r\n")
+    with _opened(path) as file: lines = [file.readline(2**20) for _ in range(20)]
+    first, *more = [line.decode("utf-8-sig", "replace").rstrip("\r\n") for line in lines if line] or [""]
+    if "\r" in first and not more:
+        raise InputError(f"{path}: its lines end with a carriage return alone (\\r), as on old "
+                         "computers; save it with line ends \\n")
     separator = "\t" if "\t" in first else max(",;", key=first.count)
-    cells = next(csv.reader([first], delimiter=separator), [])
+    if separator not in first: separator = _rarer([first, *filter(None, more)]) or separator
+    cells = next(_cells([first], separator), [])
     numbers = [cell for cell in cells if _is_number(cell)]
     counted = [[str(i + start) for i in range(len(numbers))] for start in (0, 1)]
     header = 0 if 2 * len(numbers) < len(cells) or not numbers or numbers in counted else None
@@ -162,7 +188,7 @@ def _layout(path)->dict:  # arguments for `pd.read_csv`
 def _check_cells(path, separator):
     "Raise InputError for a line that has more cells than the first; one empty cell may pass."
     with _opened(path) as file, io.TextIOWrapper(file, "utf-8-sig", newline="") as text:
-        lines = csv.reader(text, delimiter=separator)
+        lines = _cells(text, separator)
         wanted = len(first := next(lines, []))
         for cells in lines:
             if len(cells) > wanted and (len(cells) > wanted + 1 or cells[-1].strip()):
@@ -232,7 +258,7 @@ def _read_text_table(path, key=None, ids=None)->dict:
     found = _split_columns(path, frame.drop(columns=list(vectors)), vectors, key, ids)
     if (name := found.pop("id_column")) is not None:
         texts = _frame(path, dtype=str, keep_default_na=False).iloc[:len(frame)]
-        if texts.columns.is_unique: found["ids"] = texts[name].tolist()
+        if texts.columns.is_unique: found["ids"] = _id_texts(texts[name])
     return found
 
 def _stacked(path, name, column)->np.ndarray:  # (N, d)
@@ -272,7 +298,7 @@ def _read_parquet(path, key=None, ids=None)->dict:
     frame.index = pd.RangeIndex(len(frame), name="row")
     found = _split_columns(path, frame, vectors, key, ids)
     if (name := found.pop("id_column")) is not None:
-        found["ids"] = frame[name].astype(str).tolist()
+        found["ids"] = _id_texts(frame[name] if name in lists else plain[name].to_pylist())
     return found
 
 # %% ../nbs/21_tables.ipynb #f03efb60
@@ -844,32 +870,53 @@ def write_table(
     return [write_atomically(file, content) for file, content in contents.items()]
 
 # %% ../nbs/21_tables.ipynb #235eb811
-def _label_frame(path)->pd.DataFrame:
+def _label_frame(path, ids=None, header=0)->pd.DataFrame:
     "A label file as texts; lists in cells are joined by `|`."
-    kind = file_kind(path)
+    kind, options = file_kind(path), dict(dtype=str, keep_default_na=False, header=header)
     if kind == ".txt":
         with _opened(path) as file: lines = file.read().decode("utf-8-sig").splitlines()
+        wanted = set(ids or ())
+        for separator in "\t,;|":
+            first = [line.split(separator)[0] for line in lines if separator in line]
+            if 2 * len(first) > len(lines) and (
+                    separator == "\t" or 2 * sum(cell in wanted for cell in first) > len(first)):
+                return _frame(path, **options, sep=separator)
         return pd.DataFrame({"label": [line.strip() for line in lines]})
-    if kind in (".csv", ".tsv"):
-        return _frame(path, dtype=str, keep_default_na=False, header=0)
+    if kind in (".csv", ".tsv"): return _frame(path, **options)
     if kind != ".parquet":
         raise InputError(f"{path}: labels are read from .csv, .tsv, .parquet or .txt, "
                          "with or without .gz")
     with _damage(path, "Parquet"), _opened(path) as file: frame = pd.read_parquet(file)
     if not isinstance(frame.index, pd.RangeIndex): frame = frame.reset_index()
     def text(cell): return "|".join(map(str, cell)) if np.ndim(cell) else str(cell)
+    for c in frame.select_dtypes("float"): frame[c] = _id_texts(frame[c].astype(object))
     return frame.map(lambda cell: "" if np.ndim(cell) == 0 and pd.isna(cell) else text(cell))
 
 # %% ../nbs/21_tables.ipynb #055614e7
+def _label_ids(path, frame, ids):  # name of a column, or None
+    "The column of a label file that is most like the ids of the table."
+    wanted = set(ids or ())
+    hits = {c: len(wanted & set(frame[c].str.strip())) for c in frame.columns
+            if _plain(c) not in LABEL_NAMES}
+    found = [c for c in hits if _is_id(c) or hits[c]]
+    found = [c for c in found if not _is_index(c)] or found
+    if not found: return next((c for c in frame.columns if _is_index(c)), None)
+    most = max(hits[c] for c in found)  # a name counts more than a few matches
+    found = [c for c in found if 2 * hits[c] >= most]
+    found = [c for c in found if _is_id(c)] or found
+    best = [c for c in found if hits[c] == max(hits[c] for c in found)]
+    first = next((c for c in best if _plain(c) == "item_id"), best[0])
+    rival = next((c for c in best if most and _plain(first) != "item_id"
+                  and not frame[c].equals(frame[first])), None)
+    if rival is not None:
+        raise InputError(f"{path}: are the ids in {first!r} or in {rival!r}? Keep one of them")
+    return first
+
 def _label_columns(path, frame, ids)->tuple:  # names of the id column (or None), the label column
     "Which column holds ids, and which labels; InputError if that is not clear."
     names = {_plain(column): column for column in reversed(frame.columns)}
-    several = frame.shape[1] > 1
-    known = [names[name] for name in ID_NAMES if name in names and several]
-    wanted = set(ids or ())
-    known += [c for c in frame.columns if several and frame[c].isin(wanted).any()]
-    name = known[0] if known else None
-    others = [column for column in frame.columns if column != name]
+    name = _label_ids(path, frame, ids) if frame.shape[1] > 1 else None
+    others = [c for c in frame.columns if c != name and not _is_index(c)]
     called = [names[n] for n in LABEL_NAMES if n in names and names[n] != name]
     if len(others) != 1 and not called:
         raise InputError(f"{path}: which column holds the labels? Call it label; the columns are "
@@ -877,17 +924,25 @@ def _label_columns(path, frame, ids)->tuple:  # names of the id column (or None)
     return name, others[0] if len(others) == 1 else called[0]
 
 # %% ../nbs/21_tables.ipynb #dff928d4
+def _no_header(frame, ids)->bool:
+    "Is the first line of a label file, taken for its header, an item like the others?"
+    names, wanted = list(map(str, frame.columns)), set(ids)
+    return not any(_is_id(n) or _is_index(n) or _plain(n) in LABEL_NAMES for n in names) and any(
+        n.strip() in wanted and frame[n].isin(wanted).any() for n in names)
+
 def _match(path, frame, name, label, ids)->tuple:
     "Labels in the order of `ids`, and notes; InputError if nothing matches."
-    pairs = frame[[name, label]].drop_duplicates()
+    pairs = frame[[name, label]].apply(lambda column: column.str.strip()).drop_duplicates()
     if (twice := pairs[name].duplicated()).any():
         raise InputError(f"{path}: {pairs[name][twice].iloc[0]!r} has two different labels; "
                          "join several labels of one item by |, as in Comedy|Drama")
     known = dict(zip(pairs[name], pairs[label]))
-    if not known.keys() & set(ids):
-        raise InputError(f"{path}: no id in column {name!r} (such as {frame[name].iloc[0]!r}) is "
-                         f"an id of the table (such as {ids[0]!r})")
-    labels = [known.get(i, "") for i in ids]
+    hits = len(known.keys() & set(ids))
+    if 10 * hits < min(len(known), len(set(ids))):
+        what = f"only {hits} of {len(known)} ids" if hits else "no id"
+        raise InputError(f"{path}: {what} in column {name!r} (such as {shown(frame[name].iloc[0])}) "
+                         f"{'are ids' if hits else 'is an id'} of the table (such as {shown(ids[0])})")
+    labels = [known.get(i.strip(), "") for i in ids]
     missing = sum(label == "" for label in labels)
     return labels, [f"{path}: {missing} of {len(ids)} items have no label"] if missing else []
 
@@ -900,11 +955,12 @@ def read_labels(
     "Labels for the rows of a table, matched by id where that is possible."
     path, n = Path(path), len(ids) if ids is not None else n
     if not path.exists(): raise InputError(f"{path}: there is no such file")
-    try: frame = _label_frame(path)
+    try: frame = _label_frame(path, ids)
     except (OSError, EOFError, ValueError, csv.Error, zlib.error) as e:
         if isinstance(e, InputError): raise
         raise InputError(f"{path} cannot be read as a file of labels ({one_line(e)})") from e
     if frame.empty: raise InputError(f"{path} holds no labels")
+    if ids is not None and _no_header(frame, ids): frame = _label_frame(path, ids, header=None)
     name, label = _label_columns(path, frame, ids)
     lists = frame[label].astype(str).str.fullmatch(r"\s*[\[({].*[\])}]\s*")
     notes = [f"{path}: labels look like lists, such as {shown(text)}, but are read as they stand; "
@@ -919,6 +975,5 @@ def read_labels(
         padding = "; --drop-padding leaves such a row out" if len(labels) == n - 1 else ""
         raise InputError(f"{path}: {len(labels)} labels for {n} items: one per row is needed, an "
                          f"empty one where nothing is known, such as for a padding row{padding}")
-    if name is not None: notes.append(f"{path}: the ids of the table are unknown, so labels are "
-                                      "matched by row")
-    return labels, notes
+    why = ": the ids of the table are unknown" if name is not None else ""
+    return labels, [*notes, f"{path}: labels matched by row{why}"]

@@ -367,7 +367,8 @@ def test_missing_labels_are_counted_and_strangers_ignored():
 def test_labels_by_row():
     write("l.txt", "\n".join(LABELS.genre))
     LABELS[["genre"]].to_csv("l.csv", index=False); LABELS[["genre"]].to_csv("m.csv", index=False, header=False)
-    for name in ("l.txt", "l.csv", "m.csv"): assert read_labels(name, None, 30) == (LABELS.genre.tolist(), [])
+    for name in ("l.txt", "l.csv", "m.csv"):
+        assert read_labels(name, None, 30) == (LABELS.genre.tolist(), [f"{name}: labels matched by row"])
     LABELS.to_csv("l.csv", index=False)
     labels, notes = read_labels("l.csv", None, 30)
     assert labels == LABELS.genre.tolist() and "matched by row" in notes[0]
@@ -600,3 +601,60 @@ def test_what_cannot_be_written(data):
     assert not list(Path().iterdir())
     files = write_table("t.tsv", data.item_info, np.ones((40, 8)))
     assert [f.name for f in files] == ["t.tsv", "t.metadata.tsv"] and len(Path("t.metadata.tsv").read_text().splitlines()) == 41
+
+
+# ---- labels: which column, which separator
+
+NUMBERS = [str(n) for n in np.random.default_rng(5).permutation(900)[:30] + 100]
+GENRES = [f"g{n % 5}" for n in range(30)]
+
+
+def shuffled(**more):
+    frame = pd.DataFrame({"movieId": NUMBERS, "label": GENRES} | more)
+    return frame.sample(frac=1, random_state=1)
+
+
+@pytest.mark.parametrize("name", ["movieId", "movie_id", "sku", "item_id"])
+@pytest.mark.parametrize("change", ["tt{}", "0{}", "{}.5"])
+def test_ids_that_match_nothing_are_never_taken_by_row(name, change):
+    frame = shuffled().rename(columns={"movieId": name})
+    frame.assign(**{name: [change.format(i) for i in frame[name]]}).to_csv("l.csv", index=False)
+    with pytest.raises(InputError, match=f"l.csv: no id in column '{name}' .such as .* is an id of the table"):
+        read_labels("l.csv", NUMBERS)
+
+
+def test_few_matches_are_refused_and_a_row_order_is_said():
+    frame = shuffled(movieId=["x" + i for i in NUMBERS[:-1]] + NUMBERS[-1:])
+    frame.to_csv("l.csv", index=False)
+    with pytest.raises(InputError, match="only 1 of 30 ids in column 'movieId'"): read_labels("l.csv", NUMBERS)
+    frame.rename(columns={"movieId": "shelf"}).iloc[:, [0, 1]].assign(shelf="x").to_csv("l.csv", index=False)
+    labels, notes = read_labels("l.csv", NUMBERS)
+    assert labels == frame.label.tolist() and notes == ["l.csv: labels matched by row"]
+
+
+@pytest.mark.parametrize("name, values", [
+    ("Unnamed: 0", range(30)), ("index", range(30)), ("", range(30)), ("id", range(30)), ("year", NUMBERS[:1] * 30),
+    ("similar_to", NUMBERS[7:] + NUMBERS[:7]), ("count", NUMBERS[:5] * 6)])
+@pytest.mark.parametrize("ids", [NUMBERS, [str(n) for n in range(29, -1, -1)]])
+def test_another_column_with_some_ids_does_not_win(name, values, ids):
+    if name == "id" and ids is not NUMBERS: pytest.skip("then both columns match, which is asked")
+    frame = shuffled(movieId=ids)
+    frame.insert(0, name, list(values)); frame.to_csv("l.csv", index=False)
+    assert read_labels("l.csv", ids) == (GENRES, [])
+
+
+def test_two_columns_of_ids_that_match_alike_are_refused():
+    shuffled(id=NUMBERS[::-1]).to_csv("l.csv", index=False)
+    with pytest.raises(InputError, match="are the ids in 'movieId' or in 'id'"): read_labels("l.csv", NUMBERS)
+
+
+@pytest.mark.parametrize("header", [True, False])
+@pytest.mark.parametrize("name, separator", [("l.csv", "|"), ("l.csv", ","), ("l.txt", "\t"), ("l.txt", ","), ("l.tsv", "\t"), ("l.csv", ";")])
+def test_separators_and_a_missing_header_of_labels(name, separator, header):
+    shuffled().to_csv(name, index=False, sep=separator, header=header)
+    assert read_labels(name, NUMBERS) == (GENRES, [])
+
+
+def test_whole_numbers_as_floats_are_ids_in_parquet_labels():
+    shuffled(movieId=[float(i) for i in NUMBERS]).to_parquet("l.parquet")
+    assert read_labels("l.parquet", NUMBERS)[0] == GENRES
