@@ -277,18 +277,18 @@ def _vector_columns(frame, lists:dict, key)->tuple:  # name → (N, d), and name
     "Columns of lists are vectors only where no family of columns holds the dimensions."
     numbers = [c for c in frame.select_dtypes("number") if not (_is_id(c) or _is_index(c))]
     family = [c for c in numbers if _family(numbers) == _pattern(c) and _plain(c) not in OTHER_NAMES]
-    ids = [c for c in frame if _is_id(c)]
+    def names(c): return _is_id(c) or _is_index(c)
     vectors, spare = {}, []
     for name, read in lists.items():
         wanted = name == key or _plain(name) in VECTOR_NAMES
-        other = len(family) > 1 and not wanted or _is_id(name) or _plain(name) in OTHER_NAMES
+        other = len(family) > 1 and not wanted or names(name) or _plain(name) in OTHER_NAMES
         try: found = read()
         except InputError:
             if not other: raise
             found = True  # ragged
         if found is None: continue
         if not other: vectors[name] = found
-        elif not _is_id(name) or len(ids) > 1: spare.append(name)
+        elif not names(name) or any(_is_id(c) for c in frame if c != name): spare.append(name)
     return vectors, spare
 
 def _stacked(path, name, column)->np.ndarray:  # (N, d)
