@@ -873,12 +873,14 @@ def _harmonic(
 
 @lru_cache(maxsize=64)
 @threadpool_limits.wrap(limits=1, user_api="blas")
+def _quarter(null): return 1 + (null - 1) / 4
+
 def low_rank_limit(
     n_items:int,           # N
     dim:int,               # d
     unit_rows:bool=False,  # whether all rows have the same length
 )->float:                  # participation ratio from which a table has few directions
-    "A quarter of the noise null; or, up to half of it, what variances 1/j give at this shape."
+    "A quarter of the way from 1 to the noise null; or, up to half of the null, what 1/j gives."
     rng, n, wide = np.random.default_rng(0), n_items - 1, min(dim, 256)
     rank, weights, drawn = min(n, wide), np.arange(1, wide + 1)[:, None] ** -0.5, []
     for _ in range(100):
@@ -888,7 +890,7 @@ def low_rank_limit(
         drawn.append(np.trace(gram) ** 2 / (gram ** 2).sum())
     harmonic = _harmonic(n, dim, unit_rows) * (1 + FAR * np.std(drawn) / np.mean(drawn))
     null = participation_ratio_null(n_items, dim)
-    return float(max(null / 4, min(harmonic, null / 2)))
+    return float(max(_quarter(null), min(harmonic, null / 2)))
 
 # %% ../nbs/09_collapse.ipynb #56d6d346
 VERDICTS = {  # what a program reads, and what people read
@@ -948,18 +950,32 @@ def _notes(
         yield "fewer than 3 directions are possible: their spectrum cannot be told from noise"
     if len(zeros):
         yield (f"rows of zeros: {len(zeros)} of {n} (first: row {zeros[0]}) have no direction and "
-               "are left out of cosines, neighbours and the noise test; drop a padding row from "
-               "the table")
+               "are left out; drop a padding row from the table")
     if len(copies) == n - 1:
         yield (f"all {n} items are the same point: ranks and noise tests are shares of nothing "
                "(0/0) and so undefined")
         return
     if len(copies):
-        yield (f"exact copies of earlier rows: {len(copies)} of {n} (first: row {copies[0]}); the "
-               "noise test and the neighbours look at each point once")
+        once = "each point counts once" if 2 * len(copies) <= n else ("they are the majority, so "
+                "the spectrum counts all of them, and the neighbours each point once")
+        yield f"exact copies of earlier rows: {len(copies)} of {n} (first: row {copies[0]}); {once}"
     if len(constant):
         yield (f"constant columns: {len(constant)} of {d} (first: column {constant[0]}) are equal "
-               "for all items, such as a bias; the noise test looks at the others")
+               "for 99 % of items or more, such as a bias; the spectrum is that of the others")
+
+def _constant(table):
+    "Columns with one value in 99 % of the rows or more: its median in a sample of rows tells which."
+    sample = table[np.linspace(0, len(table) - 1, 101).astype(int)]
+    value = np.median(sample, axis=0)
+    likely = np.flatnonzero((sample == value).mean(axis=0) > 0.9)
+    return likely[(table[:, likely] == value[likely]).mean(axis=0) >= 0.99]
+
+def _distinct(table, zeros, copies, constant):
+    "What a spectrum is asked of: no zeros, no constant columns, no copies but a majority of them."
+    left_out = np.union1d(zeros, copies) if 2 * len(copies) <= len(table) else zeros
+    points = np.delete(table, left_out, axis=0) if len(left_out) else table
+    if len(constant): points = np.delete(points, constant, axis=1)
+    return points if min(len(points) - 1, points.shape[1]) > 0 else table
 
 def _long_rows(
     table,  # (N, d)
@@ -993,27 +1009,24 @@ def _measure_angles(
 @threadpool_limits.wrap(limits=1, user_api="blas")
 def _measure(
     table,   # checked, (N, d)
-    points,  # the same without rows of zeros, copies, and constant columns, (M, e)
+    points,  # what its spectrum is taken of, see `_distinct`, (M, e)
     zeros,   # rows without a direction
     seed,    # of the samples
 )->tuple[dict, dict]:  # diagnostic → (value, null); diagnostic → standard deviation of its null
     "All diagnostics that need no labels, each beside its null."
-    n, d = table.shape
-    scores = spectral_scores(covariance_eigenvalues(table), n)
-    unit = spectral_scores(covariance_eigenvalues(table, unit_rows=True), n)
+    n, d = points.shape
+    scores = spectral_scores(covariance_eigenvalues(points), n)
+    unit = spectral_scores(covariance_eigenvalues(points, unit_rows=True), n)
     nulls, unit_nulls = spectral_nulls(n, d), spectral_nulls(n, d, unit_rows=True)
     scores["unit_participation_ratio"] = unit["participation_ratio"]
     nulls["unit_participation_ratio"] = unit_nulls["participation_ratio"]
-    if points.shape != table.shape:
-        unit = spectral_scores(covariance_eigenvalues(points, unit_rows=True), len(points))
-        unit_nulls = spectral_nulls(*points.shape, unit_rows=True)
     for name in ("noise_distance", "top_eigenvalue", "spectrum_variance"):
         scores[name], nulls[name] = unit[name], unit_nulls[name]
     values = _measure_angles(np.delete(table, zeros, axis=0) if len(zeros) else table, seed)
     values |= {name: (score, nulls[name][0]) for name, score in scores.items()}
     ratios = values["participation_ratio"]
     values["iso_score"] = tuple((r - 1) / (d - 1) if d > 1 else float("nan") for r in ratios)
-    values["rankme"] = rankme(table), effective_rank_null(n, d, center=False)
+    values["rankme"] = rankme(points), effective_rank_null(n, d, center=False)
     return values, {name: sd for name, (_, sd) in nulls.items()}
 
 # %% ../nbs/09_collapse.ipynb #54948fa9
@@ -1028,7 +1041,7 @@ def _few(values, spread, n, d, unit_rows):
 def _low(values, spread, n, d):
     "Rows at equal length decide; the close call beside 1/j must hold for rows as they are, too."
     ratio, null = values["unit_participation_ratio"]
-    return _few(values, spread, n, d, True) and (ratio <= null / 4
+    return _few(values, spread, n, d, True) and (ratio <= _quarter(null)
                                                  or _few(values, spread, n, d, False))
 
 def _unlike(values, spread, shape):
@@ -1043,21 +1056,21 @@ def _unlike(values, spread, shape):
 def _judge(
     values,  # diagnostic → (value, null)
     spread,  # diagnostic → standard deviation of its null
-    n, d,    # the shape
-    shape,   # the same without copies and constant columns: what the noise test saw
+    n, d,    # the shape of what was measured
     lift,    # a `Lift`, or None without labels
 )->tuple[list, list]:  # verdict, reasons
     "The four questions, in order."
     cosine, point = values["mean_cosine"][0], bool(np.isnan(values["participation_ratio"][0]))
     cone = bool(cosine > (0.5 if point else cone_limit(n, d)))
     low = point or _low(values, spread, n, d)
-    off, near = _unlike(values, spread, shape), lift is not None and _far(lift.value, lift.null, lift.sd)
+    off = _unlike(values, spread, (n, d))
+    near = lift is not None and _far(lift.value, lift.null, lift.sd)
     noise = not (point or off or near)
     tested = lift is not None and not lift.reason
     words = {"cone": cone, "low_rank": low, "noise": noise, "structured": near}
     words["anisotropic" if tested else "untested"] = not (noise or low or near)
     reasons = [_say_direction(cosine, cone, cone_limit(n, d)), _say_rank(values, n, d, low),
-               _say_noise(values, spread, shape, off), _say_neighbours(lift, near)]
+               _say_noise(values, spread, (n, d), off), _say_neighbours(lift, near)]
     return [word for word, true in words.items() if true], reasons
 
 # %% ../nbs/09_collapse.ipynb #f9405a24
@@ -1086,7 +1099,7 @@ def _say_noise(values, spread, shape, off):
             f"eigenvalue {top:.2f} times the mean (noise {top_null:.2f}, {top_null - reach:.2f} to "
             f"{top_null + reach:.2f}), variance {values['spectrum_variance'][0]:.3f} (noise "
             f"{values['spectrum_variance'][1]:.3f}, at most {spectrum_variance_limit(*shape):.3f}"
-            f"); outliers above the edge {outliers:.0f}, noise share "
+            f"). Rows as they are: outliers above the edge {outliers:.0f}, noise share "
             f"{share:.2f}.")
 
 def _say_neighbours(lift, near):
@@ -1122,15 +1135,13 @@ def diagnose(
     largest = max(table.max(), -table.min())
     if largest and not 1e-100 < largest < 1e100: table = table / largest  # squares stay finite
     zeros, copies = np.flatnonzero(~table.any(axis=1)), _copies(table)
-    constant, left_out = np.flatnonzero(np.ptp(table, axis=0) == 0), np.union1d(zeros, copies)
-    points = np.delete(table, left_out, axis=0) if len(left_out) else table
-    if len(constant): points = np.delete(points, constant, axis=1)
-    if len(points) < 2 or points.shape[1] == 0: points = table  # nothing is left to test
+    constant = _constant(table)
+    points = _distinct(table, zeros, copies, constant)
     warnings = list(_notes(table, zeros, copies, constant))
     if padding is not None: warnings.insert(0, f"row {padding} is padding and left out; rows "
                                                "are numbered without it")
     values, spread = _measure(table, points, zeros, seed)
-    if _low(values, spread, *table.shape) != _few(values, spread, *table.shape, False):
+    if _low(values, spread, *points.shape) != _few(values, spread, *points.shape, False):
         warnings.append(f"the rank depends on the length of rows, and the verdict follows rows at "
                         f"equal length: {_long_rows(table, ids)}")
     lift = None
@@ -1140,7 +1151,7 @@ def diagnose(
         values["neighbour_lift"] = lift.value, lift.null
         values["neighbour_share"] = lift.share, 0.0
         if lift.reason: warnings.append(f"neighbour_lift is undefined: {lift.reason}")
-    verdict, reasons = _judge(values, spread, *table.shape, points.shape, lift)
+    verdict, reasons = _judge(values, spread, *points.shape, lift)
     return Diagnosis(name, *table.shape, values, verdict, reasons, warnings,
                      lift.by_popularity if lift else ())
 

@@ -686,6 +686,25 @@ def test_the_variance_of_a_spectrum_follows_johns_law(n, d):
     assert 0.06 < (drawn > u).mean() < 0.15 and drawn.max() < spectrum_variance_limit(n, d)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_no_cell_copy_or_long_row_decides(seed):
+    r = rng(seed)
+    noise = np.c_[r.normal(size=(1000, 64)), np.full(1000, 0.02)]
+    noise[5, -1] = 0.03
+    found = diagnose(noise)
+    assert found.verdict == ["noise"] and any("constant columns: 1 of 65" in w for w in found.warnings)
+    same = r.normal(size=(1000, 64))
+    same[:200] = same[0]
+    found = diagnose(same)
+    assert found.verdict == ["noise"] and not any("length of rows" in w for w in found.warnings), found.warnings
+    few = np.outer(r.normal(size=1000), r.normal(size=4)) + 1e-3 * r.normal(size=(1000, 4))
+    few[:2] = 1e4 * np.eye(4)[:2]
+    assert diagnose(few).verdict == ["low_rank"]
+    assert diagnose(np.outer(r.normal(size=500), [1, 2])).verdict[0] == "low_rank"
+    centres = r.normal(size=(12, 64))[r.integers(12, size=3000)]  # nothing but copies: few points are few dimensions
+    assert diagnose(centres).verdict == ["low_rank"]
+
+
 def test_long_rows_are_named():
     x = rng().normal(size=(3000, 64))
     x[7] *= 30
@@ -787,7 +806,7 @@ def test_both_words_where_both_are_true():
 def test_limits_come_from_the_shape():
     assert cone_limit(3000, 64) == pytest.approx(2.33 / 8, rel=0.02) and cone_limit(500, 2) == cone_limit(500, 1) == 0.5
     assert cone_limit(3, 1) > 1, "three numbers of one sign are no cone"
-    assert low_rank_limit(12_301, 128) == pytest.approx(participation_ratio_null(12_301, 128) / 4)
+    assert low_rank_limit(12_301, 128) == pytest.approx(1 + (participation_ratio_null(12_301, 128) - 1) / 4)
     assert participation_ratio_null(20_000, 32) / 4 < low_rank_limit(20_000, 32) == pytest.approx(10.2, abs=0.5)
 
 
