@@ -134,11 +134,22 @@ def _mostly_numbers(column)->bool:
     "Are more than half of these texts numbers? Then the others are mistakes."
     return bool(pd.to_numeric(column, errors="coerce").notna().mean() > 0.5)
 
+def _id_texts(values)->list:
+    "Ids as texts: an empty one where there is none, and 760, not 760.0."
+    texts = ["" if v is None or v != v else
+             v.decode(errors="replace") if isinstance(v, bytes) else str(v) for v in values]
+    whole = all(re.fullmatch(r"-?\d+\.0+", text) for text in texts if text)
+    return [text.split(".")[0] for text in texts] if whole else texts
+
 def _whole(column)->bool: return column.dtype.kind in "iuf" and bool((column % 1 == 0).all())
+
+def _pattern(name)->str:
+    "A name with # in place of numbers; single letters are alike."
+    return re.sub(r"\d+", "#", re.sub(r"^[A-Za-z]$", "letter #", str(name)))
 
 def _family(names)->str|None:
     "The pattern that at least half of the names have in common, such as `dim#`, or None."
-    patterns = pd.Series([re.sub(r"\d+", "#", str(name)) for name in names], dtype=object)
+    patterns = pd.Series([_pattern(name) for name in names], dtype=object)
     common = patterns[patterns.str.contains("#")].value_counts()
     return common.index[0] if len(common) and 2 * common.iloc[0] >= len(patterns) else None
 
@@ -146,13 +157,34 @@ def _family(names)->str|None:
 def _is_number(text)->bool:
     try: float(text)
     except ValueError: return False
-    return True
+    return ("_" if isinstance(text, str) else b"_") not in text  # Python reads 1_000, nobody else
+
+def _cells(lines, separator):
+    "The cells of every line; any number of blanks is one separator."
+    if separator != r"\s+": return csv.reader(lines, delimiter=separator)
+    return csv.reader((" ".join(line.split()) for line in lines), delimiter=" ")
+
+def _rarer(lines)->str|None:
+    "A bar, or blanks between numbers, if that cuts all lines alike."
+    bars = {line.count("|") for line in lines}
+    first = {line.split("|")[0] for line in lines}  # labels such as Comedy|Drama come again
+    if 1 < len(lines) == len(first) and len(bars) == 1 and 0 not in bars: return "|"
+    fields = [line.split() for line in lines]
+    numbers = [sum(map(_is_number, cells)) for cells in fields[1:]]
+    alike = len({len(cells) for cells in fields}) == 1 and not re.search(r"[\[({]", lines[0])
+    return r"\s+" if numbers and alike and 2 < len(fields[0]) < 2 * min(numbers) else None
 
 def _layout(path)->dict:  # arguments for `pd.read_csv`
     "How a text table is laid out, judged by its first line."
-    with _opened(path) as file: first = file.readline(2**20).decode("utf-8-sig").rstrip("\r\n")
+    with _opened(path) as file: lines = [file.readline(2**20) for _ in range(20)]
+    lines = [line.decode("utf-8-sig", "replace").rstrip("\r\n") for line in lines if line]
+    first, *more = lines or [""]
+    if "\r" in first and not more:
+        raise InputError(f"{path}: its lines end with a carriage return alone (\\r), as on old "
+                         "computers; save it with line ends \\n")
     separator = "\t" if "\t" in first else max(",;", key=first.count)
-    cells = next(csv.reader([first], delimiter=separator), [])
+    if separator not in first: separator = _rarer([first, *filter(None, more)]) or separator
+    cells = next(_cells([first], separator), [])
     numbers = [cell for cell in cells if _is_number(cell)]
     counted = [[str(i + start) for i in range(len(numbers))] for start in (0, 1)]
     header = 0 if 2 * len(numbers) < len(cells) or not numbers or numbers in counted else None
@@ -162,7 +194,7 @@ def _layout(path)->dict:  # arguments for `pd.read_csv`
 def _check_cells(path, separator):
     "Raise InputError for a line that has more cells than the first; one empty cell may pass."
     with _opened(path) as file, io.TextIOWrapper(file, "utf-8-sig", newline="") as text:
-        lines = csv.reader(text, delimiter=separator)
+        lines = _cells(text, separator)
         wanted = len(first := next(lines, []))
         for cells in lines:
             if len(cells) > wanted and (len(cells) > wanted + 1 or cells[-1].strip()):
@@ -185,7 +217,7 @@ def _frame(path, **options)->pd.DataFrame:
 # %% ../nbs/21_tables.ipynb #3800e48c
 NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 
-def _undress(path, column)->pd.Series:
+def _undress(path, column, strict=True)->pd.Series:
     "Numbers that were written with commas; other columns as they are."
     texts = column.dropna().astype(str).str.strip()
     if column.dtype.kind in "iufb" or not (comma := texts.str.contains(",")).any(): return column
@@ -193,6 +225,7 @@ def _undress(path, column)->pd.Series:
     grouped = r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?"
     thousands = (texts.str.fullmatch(grouped) | texts.str.fullmatch(NUMBER)).all()
     if decimal and thousands:
+        if not strict: return column  # it is no dimension
         raise InputError(f"{path}, column {column.name!r}: is {shown(texts[comma].iloc[0])} a "
                          "decimal comma or a thousands separator? Write numbers with a point")
     if decimal: texts = texts.str.replace(",", ".")
@@ -227,13 +260,38 @@ def _read_text_table(path, key=None, ids=None)->dict:
     frame = _frame(path)
     empty = [c for c in frame if frame[c].isna().all() and (_is_index(c) or "column " in str(c))]
     frame = frame.drop(columns=empty)
-    frame = frame.apply(lambda column: _undress(path, column))
-    vectors = {c: found for c in frame if (found := _listed(path, frame[c])) is not None}
-    found = _split_columns(path, frame.drop(columns=list(vectors)), vectors, key, ids)
+    names = [c for c in frame if not (_is_id(c) or _is_index(c) or _plain(c) in OTHER_NAMES)]
+    family = _family(names)
+    frame = frame.apply(lambda column: _undress(path, column, column.name in names and (
+        family is None or _pattern(column.name) == family)))
+    lists = {c: lambda c=c: _listed(path, frame[c]) for c in frame if c != ids and not (
+        frame[c].dtype.kind in "iufb")}
+    vectors, spare = _vector_columns(frame, lists, key)
+    gone = [*vectors, *(c for c in spare if c not in ("title", "genres"))]
+    found = _split_columns(path, frame.drop(columns=gone), vectors, key, ids, spare)
     if (name := found.pop("id_column")) is not None:
         texts = _frame(path, dtype=str, keep_default_na=False).iloc[:len(frame)]
-        if texts.columns.is_unique: found["ids"] = texts[name].tolist()
+        if texts.columns.is_unique: found["ids"] = _id_texts(texts[name])
     return found
+
+def _vector_columns(frame, lists:dict, key)->tuple:  # name → (N, d), and names that are left out
+    "Columns of lists are vectors only where no family of columns holds the dimensions."
+    numbers = [c for c in frame.select_dtypes("number") if not (_is_id(c) or _is_index(c))]
+    family = [c for c in numbers if _pattern(c) == _family(numbers)
+              and _plain(c) not in OTHER_NAMES]
+    def names(c): return _is_id(c) or _is_index(c)
+    vectors, spare = {}, []
+    for name, read in lists.items():
+        wanted = name == key or _plain(name) in VECTOR_NAMES
+        other = len(family) > 1 and not wanted or names(name) or _plain(name) in OTHER_NAMES
+        try: found = read()
+        except InputError:
+            if not other: raise
+            found = True  # ragged
+        if found is None: continue
+        if not other: vectors[name] = found
+        elif not names(name) or any(_is_id(c) for c in frame if c != name): spare.append(name)
+    return vectors, spare
 
 def _stacked(path, name, column)->np.ndarray:  # (N, d)
     "A Parquet column of lists as a matrix."
@@ -260,30 +318,35 @@ def _read_parquet(path, key=None, ids=None)->dict:
                  and not pa.types.is_dictionary(field.type)}
         def number(t): return pa.types.is_integer(t) or pa.types.is_floating(t) or (
             pa.types.is_decimal(t))
-        vectors = {name: _stacked(path, name, table[name]) for name in sorted(lists)
-                   if number(table.schema.field(name).type.value_type)}
-        plain = table.drop_columns(list(vectors))
+        numeric = {name: lambda name=name: _stacked(path, name, table[name])
+                   for name in sorted(lists) if number(table.schema.field(name).type.value_type)}
+        plain = table.drop_columns(list(numeric))
         for i, field in enumerate(plain.schema):
             if pa.types.is_decimal(field.type):
                 plain = plain.set_column(i, field.name, plain.column(i).cast(pa.float64()))
         frame = plain.to_pandas(ignore_metadata=True)
-    for name in lists - set(vectors):  # words: genres, say
+    for name in lists - set(numeric):  # words: genres, say
         frame[name] = frame[name].map(lambda c: None if c is None else "|".join(map(str, c)))
     frame.index = pd.RangeIndex(len(frame), name="row")
-    found = _split_columns(path, frame, vectors, key, ids)
+    vectors, spare = _vector_columns(frame, numeric, key)
+    found = _split_columns(path, frame, vectors, key, ids, spare)
     if (name := found.pop("id_column")) is not None:
-        found["ids"] = frame[name].astype(str).tolist()
+        found["ids"] = _id_texts(frame[name] if name in lists else plain[name].to_pylist())
     return found
 
 # %% ../nbs/21_tables.ipynb #f03efb60
+def _with_unit(column)->bool:
+    "Are these texts numbers with a sign of a unit, such as 0.1%?"
+    return bool(column.astype(str).str.fullmatch(rf"\W?\s*{NUMBER}\s*[^\w\s]").mean() > 0.5)
+
 def _find_typos(path, frame):
     "Raise InputError for the first cell that is no finite number, in a column of numbers."
     where, family = frame.index.name, _family(frame.columns)
     for column in frame:
         numbers = pd.to_numeric(frame[column], errors="coerce")
-        named = family is not None and re.sub(r"\d+", "#", str(column)) == family
+        named = family is not None and _pattern(column) == family
         if frame[column].dtype.kind not in "fiu" and not _mostly_numbers(frame[column]) and not (
-                named and family != "column #"): continue
+                named and (family != "column #" or _with_unit(frame[column]))): continue
         bad = frame.index[~np.isfinite(numbers.to_numpy(np.float64, na_value=np.nan))]
         if len(bad) == 0: continue
         cell = frame[column][bad[0]]
@@ -301,17 +364,38 @@ def _known(frame, name=None)->dict:
     return found
 
 # %% ../nbs/21_tables.ipynb #750a776e
-def _dimensions(numbers)->list:  # names of columns
+def _check_families(path, numbers, kept):
+    "Raise InputError if two families of columns could both be the dimensions."
+    families = pd.Series(kept, index=map(_pattern, kept), dtype=object).groupby(level=0)
+    sizes = families.size().sort_values(ascending=False)
+    sizes = sizes[sizes.index.str.contains("#") & (sizes > 2)]
+    for minor in sizes.index[1:]:
+        some = [families.get_group(f) for f in (sizes.index[0], minor)]
+        whole = [all(_whole(numbers[c]) for c in f) for f in some]
+        if 2 * sizes[minor] < sizes.iloc[0] and not (whole[0] and not whole[1]): continue
+        told = " or ".join(f"{f.iloc[0]} to {f.iloc[-1]} ({len(f)} columns)" for f in some)
+        raise InputError(f"{path}: are the dimensions {told}? Say --key "
+                         f"{_prefix(some[0].iloc[0])} or --key {_prefix(some[1].iloc[0])}")
+
+def _prefix(name)->str: return re.split(r"[\W_]*\d", str(name))[0]
+
+def _dimensions(path, numbers, key=None)->list:  # names of columns
     "Which columns of numbers measure the items: the rules 2, 3 and 4."
+    if key is not None:  # a family that was asked for
+        return [c for c in numbers if "#" in _pattern(c) and _prefix(c) == key]
     kept = [c for c in numbers if not (_is_id(c) or _is_index(c) or _plain(c) in OTHER_NAMES)]
-    if (family := _family(kept)) is not None:
-        kept = [c for c in kept if re.sub(r"\d+", "#", str(c)) == family]
+    _check_families(path, numbers, kept)
+    if (family := _family(kept)) is not None: kept = [c for c in kept if _pattern(c) == family]
     whole = {c for c in kept if _whole(numbers[c])}
     if 2 * len(whole) <= len(kept):  # most hold fractions
         return [c for c in kept if not (c in whole and (numbers[c].is_unique or (
-            family == "column #" and numbers[c].nunique() > 1)))]
-    first = numbers[kept[0]]  # whole numbers throughout: only a count from item to item is odd
-    return kept[first.is_unique and len(first) > 2 and bool((first.diff()[1:] == 1).all()):]
+            family == "column #" and numbers[c].nunique() > 2)))]
+    first, rest = numbers[kept[0]], numbers[kept[1:]]  # whole numbers throughout: which is odd?
+    counts = len(first) > 2 and bool((first.diff()[1:] == 1).all())
+    signed = bool((first >= 0).all() and (rest < 0).any().mean() > 0.5) and len(first) > 4
+    alone = len(first) > 49 and not any(rest[c].is_unique for c in rest)
+    odd = counts or family in (None, "column #") and (signed or alone) and len(kept) > 1
+    return kept[first.is_unique and odd:]
 
 def _id_column(
     path,      # for the message
@@ -324,7 +408,8 @@ def _id_column(
         if ids in frame: return ids
         raise InputError(f"{path}: there is no column {ids!r}.{nearest_hint(ids, frame.columns)}")
     words = [c for c in frame.select_dtypes(exclude=["number", "bool"])
-             if not _mostly_numbers(frame[c]) and _plain(c) not in OTHER_NAMES]
+             if not _mostly_numbers(frame[c]) and _plain(c) not in OTHER_NAMES
+             and not _with_unit(frame[c])]
     first = {_plain(c): c for c in reversed(frame.columns)}.get("item_id")
     if first is not None: return first
     for group in ([c for c in frame if _is_id(c)], words,
@@ -349,13 +434,18 @@ def _one_vector(path, vectors:dict, key)->str:
                          f"{', '.join(vectors)}")
     return key or (list(vectors) if len(vectors) == 1 else named)[0]
 
-def _split_columns(path, frame, vectors, key, ids)->dict:
+def _split_columns(path, frame, vectors, key, ids, spare=())->dict:
     "Dimensions here, ids and words there."
     if not frame.columns.is_unique:
         twice = frame.columns[frame.columns.duplicated()][0]
         raise InputError(f"{path}: two columns are called {twice!r}")
     numbers = frame.select_dtypes("number")
-    kept = [] if vectors else _dimensions(numbers.drop(columns=[c for c in [ids] if c in numbers]))
+    kept = [] if vectors else _dimensions(
+        path, numbers.drop(columns=[c for c in [ids] if c in numbers]), key)
+    if key is not None and not vectors and not kept:
+        raise InputError(f"{path}: no columns of numbers are called {key} with a number, such as "
+                         f"{key}0; its columns are "
+                         f"{', '.join(shown(c)[1:-1] for c in frame.columns[:9])}")
     name = _id_column(path, frame, [c for c in numbers if c not in kept], ids)
     kept = [c for c in kept if c != name]
     if not vectors: _find_typos(path, frame.drop(columns=[
@@ -372,7 +462,7 @@ def _split_columns(path, frame, vectors, key, ids)->dict:
     else:
         table = numbers[kept].to_numpy(np.float64)
         notes.append(f"{len(kept)} dimensions, {kept[0]} to {kept[-1]}")
-    out = [str(c) for c in [*numbers, *vectors] if c not in (*kept, name) and not (
+    out = [str(c) for c in [*numbers, *vectors, *spare] if c not in (*kept, name) and not (
         vectors and c == chosen)]
     if out: notes.append(f"left out, as no dimensions: {', '.join(out[:9])}"
                          + (f" and {len(out) - 9} more" if len(out) > 9 else ""))
@@ -395,7 +485,8 @@ def _choose(
     def listed(names):
         shown = [f"{n} ({' x '.join(f'{size:,}' for size in arrays[n].shape)})" for n in names[:8]]
         return ", ".join(shown) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-    tables = [n for n, a in arrays.items() if a.ndim == 2 and "float" in str(a.dtype)]
+    tables = [n for n, a in arrays.items() if a.ndim == 2 and "float" in str(a.dtype)
+              and not (a.shape[1] == 1 and _is_id(n))]
     tables = sorted(tables, key=lambda name: (_likely(name), name))
     if key is not None and key not in arrays:
         raise InputError(f"{path}: there is no {key!r} in it.{nearest_hint(key, arrays)} "
@@ -418,7 +509,8 @@ def _read_array(path, file, size=None):
     with _damage(path, "npy"):
         version = np.lib.format.read_magic(file)
         headers = {(1, 0): np.lib.format.read_array_header_1_0,
-                   (2, 0): np.lib.format.read_array_header_2_0}
+                   (2, 0): np.lib.format.read_array_header_2_0,
+                   (3, 0): np.lib.format.read_array_header_2_0}  # 3.0: the same, in UTF-8
         shape, by_column, dtype = headers[version](file)
         count = math.prod(shape)
     if dtype.hasobject:
@@ -438,15 +530,58 @@ def _read_array(path, file, size=None):
         return np.frombuffer(file.read(want), dtype, count).reshape(
             shape, order="F" if by_column else "C")
 
-def _beside(path, n:int)->dict:
+_OTHER_IDS = "user|pos|type|genre|cluster|categ|label|class|group|tag"  # in names of other ids
+
+def _ids_inside(path, parts:dict, n:int)->dict:
+    "Which of the arrays or lists of a file holds the ids of the rows; a note on those that cannot."
+    fit, odd = {}, []
+    for name, part in parts.items():
+        part, last = np.asarray(part), name.split(".")[-1]
+        called = (_is_id(last) or _is_index(last) or _plain(last) in (
+            "words", "tokens", "vocab", "keys", "items", "names")) and (
+            not re.search(_OTHER_IDS, last.lower()))
+        texts = part.dtype.kind in "US"
+        if part.ndim == 0 or part.size < 2 or not (called or texts and (
+                not {_plain(last), _plain(last).rstrip("s")} & set(OTHER_NAMES))): continue
+        whole = texts or part.dtype.kind in "iu" or (
+            part.dtype.kind == "f" and bool((part % 1 == 0).all()))
+        usable = part.shape in ((n,), (n, 1)) and whole and len(np.unique(part)) == n
+        if usable and not (_is_index(last) and (part.ravel() == np.arange(n)).all()):
+            fit[name] = _id_texts(part.ravel().tolist())
+        elif called and not usable and not _is_index(last) and (
+                part.shape[:1] == (n,) or "id" in last.lower()): odd.append(name)
+    named = [name for name in fit if _is_id(name.split(".")[-1])] or list(fit)
+    if len(named) > 1:
+        raise InputError(f"{path} holds several arrays that could be the ids: "
+                         f"{', '.join(sorted(named))}; keep one of them")
+    if named: return dict(ids=fit[named[0]], notes=[f"{path}: ids are in the array {named[0]!r}"])
+    if odd: return dict(notes=[f"{path} holds ids that cannot be used: {', '.join(odd[:3])}; "
+                               f"wanted are {n} texts or whole numbers, all different"])
+    return {}
+
+def _beside(path, n:int, padded=False)->dict:
     "What NAME.items.csv, beside NAME.npy and its like, says of the rows."
     stem = path.name.lower().removesuffix(".gz")
     beside = path.with_name(f"{path.name[:len(Path(stem).stem)]}.items.csv")
+    if not beside.exists(): beside = beside.with_name(beside.name + ".gz")
     if not beside.exists(): return {}
-    frame = _frame(beside, dtype=str, keep_default_na=False)
-    if len(frame) == n: return _known(frame, _id_column(beside, frame))
-    return dict(notes=[f"{beside} is not about these rows: it has {len(frame)}, "
-                       f"{path.name} has {n}"])
+    options = dict(dtype=str, keep_default_na=False)
+    frame = _frame(beside, **options)
+    bare = not any(_is_id(c) or _is_index(c) or _plain(c) in OTHER_NAMES for c in frame)
+    if bare and len(frame) == n - 1 - padded: frame = _frame(beside, **options, header=None)
+    if len(frame) != n - padded:
+        if padded and len(frame) == n: return _beside(path, n)
+        return dict(notes=[f"{beside} is not about these rows: it has {len(frame)}, "
+                           f"{path.name} has {n}"])
+    name = _id_column(beside, frame)
+    if name is None or _is_index(name):  # numbers under another name
+        whole = [c for c in frame if _plain(c) not in OTHER_NAMES and not _is_index(c)
+                 and frame[c].is_unique and frame[c].str.fullmatch(r"\d+(\.0+)?").all()]
+        name = whole[0] if len(whole) == 1 else name
+    known = _known(frame, name)
+    if padded: known = {what: ["", *values] for what, values in known.items()}
+    return known if name is not None else known | dict(notes=[
+        f"{beside} has no column of ids that can be used; call it item_id"])
 
 def _read_npy(path, key=None)->dict:
     packed = path.suffix.lower() == ".gz"
@@ -468,32 +603,43 @@ def _read_npz(path, key=None)->dict:
             shape[0] > 1) and all(a.dtype.kind == "f" for a in arrays.values()):
         return dict(vectors=np.stack(list(arrays.values())), ids=list(arrays))
     vectors = _choose(path, arrays, key)
-    rows = {name: array for name, array in arrays.items() if array.shape == vectors.shape[:1]}
-    texts = [name for name, array in rows.items() if array.dtype.kind == "U"]
-    named = [name for name, array in rows.items() if array.dtype.kind in "iuU" and (
-        _is_id(name) or _plain(name) in ("words", "tokens", "vocab", "keys", "items", "names"))]
-    for names in (named, texts):
-        if len(names) > 1:
-            raise InputError(f"{path} holds several arrays that could be the ids: "
-                             f"{', '.join(sorted(names))}; keep one of them")
-        if names: return dict(vectors=vectors, ids=rows[names[0]].astype(str).tolist(),
-                              notes=[f"{path}: ids are in the array {names[0]!r}"])
-    return dict(vectors=vectors)
+    rest = {name: array for name, array in arrays.items() if array is not vectors}
+    return dict(vectors=vectors) | _ids_inside(path, rest, len(vectors))
+
+def _columns_of(tensors:dict, vectors)->dict:
+    "The tensors beside a table that have one column, as arrays."
+    return {name: (t.double() if t.is_floating_point() else t).numpy()
+            for name, t in tensors.items() if t is not vectors and (t.ndim == 1 or t.ndim == 2 and t.shape[1] == 1)}
 
 def _read_safetensors(path, key=None)->dict:
     with _opened(path) as file, _damage(path, "safetensors"): arrays = load(file.read())
-    return dict(vectors=_choose(path, arrays, key))
+    vectors = _choose(path, arrays, key)
+    return dict(vectors=vectors) | _ids_inside(path, _columns_of(arrays, vectors), len(vectors))
 
 # %% ../nbs/21_tables.ipynb #3531eb3f
 def _tensors(content, name=""):
     "All tensors in nested dictionaries and lists, with their paths."
     if isinstance(content, torch.Tensor) and content.layout == torch.strided:
         if content.numel() * content.element_size() > content.untyped_storage().nbytes():
-            raise InputError(f"the tensor {name!r} claims more numbers than the file holds")
+            raise InputError(f"the tensor {name or 'tensor'!r} claims more numbers than the file "
+                             "holds; if it "
+                             "was expanded, save it with .contiguous()")
+        if content.is_quantized:
+            raise InputError(f"the tensor {name or 'tensor'!r} is quantised: save it with "
+                             ".dequantize()")
         yield name or "tensor", content.detach()
     inside = content.items() if isinstance(content, dict) else (
         enumerate(content) if isinstance(content, (list, tuple)) else ())
     for part, value in inside: yield from _tensors(value, f"{name}.{part}" if name else str(part))
+
+def _lists(content, name="")->dict:
+    "Lists of texts or whole numbers in nested dictionaries, with their paths."
+    if isinstance(content, (list, tuple)):
+        same = len({type(value) for value in content}) == 1 and isinstance(content[0], (str, int))
+        return {name: np.array(content)} if same else {}
+    inside = content.items() if isinstance(content, dict) else ()
+    return {path: values for part, value in inside
+            for path, values in _lists(value, f"{name}.{part}" if name else str(part)).items()}
 
 def _read_torch(path, key=None)->dict:
     if _kind(path) == "zip":
@@ -514,7 +660,9 @@ def _read_torch(path, key=None)->dict:
             "program. Where it was made, save the tensors alone: "
             "torch.save(model.state_dict(), FILE), or safetensors") from e
     with _damage(path, "a PyTorch file"): tensors = dict(_tensors(content))
-    return dict(vectors=_choose(path, tensors, key))
+    vectors = _choose(path, tensors, key)
+    parts = _columns_of(tensors, vectors) | _lists(content)
+    return dict(vectors=vectors) | _ids_inside(path, parts, len(vectors))
 
 # %% ../nbs/21_tables.ipynb #f5b41a80
 def _word_line(path, number, line, dim, header):
@@ -527,7 +675,9 @@ def _word_line(path, number, line, dim, header):
     if not header and len(parts := fields[0].split()) > 1 and _is_number(parts[-1]):
         raise InputError(f"{path}, line {number}: {wanted}, but there are {len(parts) + dim} "
                          "fields")
-    try: return fields[0].decode(), [float(field) for field in fields[1:]]
+    try:
+        if b"_" in line and not all(map(_is_number, fields[1:])): raise ValueError(line)
+        return fields[0].decode(), [float(field) for field in fields[1:]]
     except UnicodeDecodeError as e:
         raise InputError(f"{path}, line {number}: the token is not UTF-8 text; is this the binary "
                          "form of word2vec? Call it .bin") from e
@@ -574,7 +724,8 @@ def _read_words(path, key=None)->dict:
         what = "was the file cut off?" if announced > lines else "there are more than announced."
         raise InputError(f"{path}, line 1: announces {announced} vectors, but {lines} lines "
                          f"follow: {what} If they are all right, correct the number in line 1")
-    if not header and all(map(_is_number, ids)) and not all(i.isdigit() for i in ids):
+    alike = all(i.isdigit() for i in ids) and not (vectors % 1).any() and (vectors >= 0).all()
+    if not header and all(map(_is_number, ids)) and (alike or not all(i.isdigit() for i in ids)):
         raise InputError(f"{path}: every line begins with a number, not with a token; "
                          "save a bare matrix as .npy or .csv")
     return dict(vectors=vectors, ids=ids)
@@ -601,6 +752,9 @@ def _read_word2vec(path, key=None)->dict:
             except UnicodeDecodeError as e:
                 raise InputError(f"{path}: the token of vector {row + 1} is not UTF-8: damaged, "
                                  "or not word2vec's binary form") from e
+        if file.read(2).strip(b"\n"):
+            raise InputError(f"{path}, line 1: announces {count:,} vectors, but there are more; if "
+                             "they are all right, correct the number in line 1")
     return dict(vectors=vectors, ids=ids)
 
 def _read_bin(path, key=None)->dict:
@@ -706,7 +860,7 @@ def _read_table(path, name, key=None, ids=None, drop_padding=False)->Table:
         found = reader(path, key if reader in WITH_KEYS else None, **named)
         found["vectors"] = as_table(found["vectors"])
         if "ids" not in found:
-            found = _beside(path, len(found["vectors"])) | found
+            found = _beside(path, len(found["vectors"]), drop_padding) | found
         if drop_padding and reader is not _read_run:
             found = _unpadded(path, found)
             found["vectors"] = as_table(found["vectors"])
@@ -730,7 +884,7 @@ def _names(path):
 
 def read_tables(
     paths,         # a run folder or a file (see `TABLE_READERS`), or several of them
-    key:str=None,  # which array or column of vectors, for files that hold more than one
+    key:str=None,  # which array, column of vectors or family of columns, if a file holds several
     ids:str=None,  # which column holds the ids, for CSV and Parquet
     drop_padding:bool=False,  # leave out row 0 and rows of zeros (of files, not of runs)
 )->dict:           # name → `Table`
@@ -844,32 +998,53 @@ def write_table(
     return [write_atomically(file, content) for file, content in contents.items()]
 
 # %% ../nbs/21_tables.ipynb #235eb811
-def _label_frame(path)->pd.DataFrame:
+def _label_frame(path, ids=None, header=0)->pd.DataFrame:
     "A label file as texts; lists in cells are joined by `|`."
-    kind = file_kind(path)
+    kind, options = file_kind(path), dict(dtype=str, keep_default_na=False, header=header)
     if kind == ".txt":
         with _opened(path) as file: lines = file.read().decode("utf-8-sig").splitlines()
+        wanted = set(ids or ())
+        for separator in "\t,;|":
+            first = [line.split(separator)[0] for line in lines if separator in line]
+            if 2 * len(first) > len(lines) and (
+                    separator == "\t" or 2 * sum(cell in wanted for cell in first) > len(first)):
+                return _frame(path, **options, sep=separator)
         return pd.DataFrame({"label": [line.strip() for line in lines]})
-    if kind in (".csv", ".tsv"):
-        return _frame(path, dtype=str, keep_default_na=False, header=0)
+    if kind in (".csv", ".tsv"): return _frame(path, **options)
     if kind != ".parquet":
         raise InputError(f"{path}: labels are read from .csv, .tsv, .parquet or .txt, "
                          "with or without .gz")
     with _damage(path, "Parquet"), _opened(path) as file: frame = pd.read_parquet(file)
     if not isinstance(frame.index, pd.RangeIndex): frame = frame.reset_index()
     def text(cell): return "|".join(map(str, cell)) if np.ndim(cell) else str(cell)
+    for c in frame.select_dtypes("float"): frame[c] = _id_texts(frame[c].astype(object))
     return frame.map(lambda cell: "" if np.ndim(cell) == 0 and pd.isna(cell) else text(cell))
 
 # %% ../nbs/21_tables.ipynb #055614e7
+def _label_ids(path, frame, ids):  # name of a column, or None
+    "The column of a label file that is most like the ids of the table."
+    wanted = set(ids or ())
+    hits = {c: len(wanted & set(frame[c].str.strip())) for c in frame.columns
+            if _plain(c) not in LABEL_NAMES}
+    found = [c for c in hits if _is_id(c) or hits[c]]
+    found = [c for c in found if not _is_index(c)] or found
+    if not found: return next((c for c in frame.columns if _is_index(c)), None)
+    most = max(hits[c] for c in found)  # a name counts more than a few matches
+    found = [c for c in found if 2 * hits[c] >= most]
+    found = [c for c in found if _is_id(c)] or found
+    best = [c for c in found if hits[c] == max(hits[c] for c in found)]
+    first = next((c for c in best if _plain(c) == "item_id"), best[0])
+    rival = next((c for c in best if most and _plain(first) != "item_id"
+                  and not frame[c].equals(frame[first])), None)
+    if rival is not None:
+        raise InputError(f"{path}: are the ids in {first!r} or in {rival!r}? Keep one of them")
+    return first
+
 def _label_columns(path, frame, ids)->tuple:  # names of the id column (or None), the label column
     "Which column holds ids, and which labels; InputError if that is not clear."
     names = {_plain(column): column for column in reversed(frame.columns)}
-    several = frame.shape[1] > 1
-    known = [names[name] for name in ID_NAMES if name in names and several]
-    wanted = set(ids or ())
-    known += [c for c in frame.columns if several and frame[c].isin(wanted).any()]
-    name = known[0] if known else None
-    others = [column for column in frame.columns if column != name]
+    name = _label_ids(path, frame, ids) if frame.shape[1] > 1 else None
+    others = [c for c in frame.columns if c != name and not _is_index(c)]
     called = [names[n] for n in LABEL_NAMES if n in names and names[n] != name]
     if len(others) != 1 and not called:
         raise InputError(f"{path}: which column holds the labels? Call it label; the columns are "
@@ -877,17 +1052,26 @@ def _label_columns(path, frame, ids)->tuple:  # names of the id column (or None)
     return name, others[0] if len(others) == 1 else called[0]
 
 # %% ../nbs/21_tables.ipynb #dff928d4
+def _no_header(frame, ids)->bool:
+    "Is the first line of a label file, taken for its header, an item like the others?"
+    names, wanted = list(map(str, frame.columns)), set(ids)
+    return not any(_is_id(n) or _is_index(n) or _plain(n) in LABEL_NAMES for n in names) and any(
+        n.strip() in wanted and frame[n].isin(wanted).any() for n in names)
+
 def _match(path, frame, name, label, ids)->tuple:
     "Labels in the order of `ids`, and notes; InputError if nothing matches."
-    pairs = frame[[name, label]].drop_duplicates()
+    pairs = frame[[name, label]].apply(lambda column: column.str.strip()).drop_duplicates()
     if (twice := pairs[name].duplicated()).any():
         raise InputError(f"{path}: {pairs[name][twice].iloc[0]!r} has two different labels; "
                          "join several labels of one item by |, as in Comedy|Drama")
     known = dict(zip(pairs[name], pairs[label]))
-    if not known.keys() & set(ids):
-        raise InputError(f"{path}: no id in column {name!r} (such as {frame[name].iloc[0]!r}) is "
-                         f"an id of the table (such as {ids[0]!r})")
-    labels = [known.get(i, "") for i in ids]
+    hits = len(known.keys() & set(ids))
+    if 10 * hits < min(len(known), len(set(ids))):
+        what = f"only {hits} of {len(known)} ids" if hits else "no id"
+        are = "are ids" if hits else "is an id"
+        raise InputError(f"{path}: {what} in column {name!r} (such as {shown(frame[name].iloc[0])}) "
+                         f"{are} of the table (such as {shown(ids[0])})")
+    labels = [known.get(i.strip(), "") for i in ids]
     missing = sum(label == "" for label in labels)
     return labels, [f"{path}: {missing} of {len(ids)} items have no label"] if missing else []
 
@@ -900,11 +1084,12 @@ def read_labels(
     "Labels for the rows of a table, matched by id where that is possible."
     path, n = Path(path), len(ids) if ids is not None else n
     if not path.exists(): raise InputError(f"{path}: there is no such file")
-    try: frame = _label_frame(path)
+    try: frame = _label_frame(path, ids)
     except (OSError, EOFError, ValueError, csv.Error, zlib.error) as e:
         if isinstance(e, InputError): raise
         raise InputError(f"{path} cannot be read as a file of labels ({one_line(e)})") from e
     if frame.empty: raise InputError(f"{path} holds no labels")
+    if ids is not None and _no_header(frame, ids): frame = _label_frame(path, ids, header=None)
     name, label = _label_columns(path, frame, ids)
     lists = frame[label].astype(str).str.fullmatch(r"\s*[\[({].*[\])}]\s*")
     notes = [f"{path}: labels look like lists, such as {shown(text)}, but are read as they stand; "
@@ -919,6 +1104,5 @@ def read_labels(
         padding = "; --drop-padding leaves such a row out" if len(labels) == n - 1 else ""
         raise InputError(f"{path}: {len(labels)} labels for {n} items: one per row is needed, an "
                          f"empty one where nothing is known, such as for a padding row{padding}")
-    if name is not None: notes.append(f"{path}: the ids of the table are unknown, so labels are "
-                                      "matched by row")
-    return labels, notes
+    why = ": the ids of the table are unknown" if name is not None else ""
+    return labels, [*notes, f"{path}: labels matched by row{why}"]

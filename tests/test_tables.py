@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -367,7 +369,8 @@ def test_missing_labels_are_counted_and_strangers_ignored():
 def test_labels_by_row():
     write("l.txt", "\n".join(LABELS.genre))
     LABELS[["genre"]].to_csv("l.csv", index=False); LABELS[["genre"]].to_csv("m.csv", index=False, header=False)
-    for name in ("l.txt", "l.csv", "m.csv"): assert read_labels(name, None, 30) == (LABELS.genre.tolist(), [])
+    for name in ("l.txt", "l.csv", "m.csv"):
+        assert read_labels(name, None, 30) == (LABELS.genre.tolist(), [f"{name}: labels matched by row"])
     LABELS.to_csv("l.csv", index=False)
     labels, notes = read_labels("l.csv", None, 30)
     assert labels == LABELS.genre.tolist() and "matched by row" in notes[0]
@@ -600,3 +603,220 @@ def test_what_cannot_be_written(data):
     assert not list(Path().iterdir())
     files = write_table("t.tsv", data.item_info, np.ones((40, 8)))
     assert [f.name for f in files] == ["t.tsv", "t.metadata.tsv"] and len(Path("t.metadata.tsv").read_text().splitlines()) == 41
+
+
+# ---- labels: which column, which separator
+
+NUMBERS = [str(n) for n in np.random.default_rng(5).permutation(900)[:30] + 100]
+GENRES = [f"g{n % 5}" for n in range(30)]
+
+
+def shuffled(**more):
+    frame = pd.DataFrame({"movieId": NUMBERS, "label": GENRES} | more)
+    return frame.sample(frac=1, random_state=1)
+
+
+@pytest.mark.parametrize("name", ["movieId", "movie_id", "sku", "item_id"])
+@pytest.mark.parametrize("change", ["tt{}", "0{}", "{}.5"])
+def test_ids_that_match_nothing_are_never_taken_by_row(name, change):
+    frame = shuffled().rename(columns={"movieId": name})
+    frame.assign(**{name: [change.format(i) for i in frame[name]]}).to_csv("l.csv", index=False)
+    with pytest.raises(InputError, match=f"l.csv: no id in column '{name}' .such as .* is an id of the table"):
+        read_labels("l.csv", NUMBERS)
+
+
+def test_few_matches_are_refused_and_a_row_order_is_said():
+    frame = shuffled(movieId=["x" + i for i in NUMBERS[:-1]] + NUMBERS[-1:])
+    frame.to_csv("l.csv", index=False)
+    with pytest.raises(InputError, match="only 1 of 30 ids in column 'movieId'"): read_labels("l.csv", NUMBERS)
+    frame.rename(columns={"movieId": "shelf"}).iloc[:, [0, 1]].assign(shelf="x").to_csv("l.csv", index=False)
+    labels, notes = read_labels("l.csv", NUMBERS)
+    assert labels == frame.label.tolist() and notes == ["l.csv: labels matched by row"]
+
+
+@pytest.mark.parametrize("name, values", [
+    ("Unnamed: 0", range(30)), ("index", range(30)), ("", range(30)), ("id", range(30)), ("year", NUMBERS[:1] * 30),
+    ("similar_to", NUMBERS[7:] + NUMBERS[:7]), ("count", NUMBERS[:5] * 6)])
+@pytest.mark.parametrize("ids", [NUMBERS, [str(n) for n in range(29, -1, -1)]])
+def test_another_column_with_some_ids_does_not_win(name, values, ids):
+    if name == "id" and ids is not NUMBERS: pytest.skip("then both columns match, which is asked")
+    frame = shuffled(movieId=ids)
+    frame.insert(0, name, list(values)); frame.to_csv("l.csv", index=False)
+    assert read_labels("l.csv", ids) == (GENRES, [])
+
+
+def test_two_columns_of_ids_that_match_alike_are_refused():
+    shuffled(id=NUMBERS[::-1]).to_csv("l.csv", index=False)
+    with pytest.raises(InputError, match="are the ids in 'movieId' or in 'id'"): read_labels("l.csv", NUMBERS)
+
+
+@pytest.mark.parametrize("header", [True, False])
+@pytest.mark.parametrize("name, separator", [("l.csv", "|"), ("l.csv", ","), ("l.txt", "\t"), ("l.txt", ","), ("l.tsv", "\t"), ("l.csv", ";")])
+def test_separators_and_a_missing_header_of_labels(name, separator, header):
+    shuffled().to_csv(name, index=False, sep=separator, header=header)
+    assert read_labels(name, NUMBERS) == (GENRES, [])
+
+
+def test_whole_numbers_as_floats_are_ids_in_parquet_labels():
+    shuffled(movieId=[float(i) for i in NUMBERS]).to_parquet("l.parquet")
+    assert read_labels("l.parquet", NUMBERS)[0] == GENRES
+
+
+# ---- ids inside and beside files of arrays
+
+ORDER = np.random.default_rng(7).permutation(30)
+ARRAYS = {
+    "bytes": lambda i: np.array(i, "S"), "floats": lambda i: np.array(i, float), "column": lambda i: np.array(i)[:, None],
+    "whole": lambda i: np.array(i, int), "texts": lambda i: np.array(i)}
+
+
+@pytest.mark.parametrize("name", ["item_ids", "ids", "index"])
+@pytest.mark.parametrize("kind", ARRAYS)
+def test_ids_inside_npz(kind, name):
+    np.savez("t.npz", emb=VECTORS, **{name: ARRAYS[kind](NUMBERS)})
+    assert one("t.npz").ids == NUMBERS
+
+
+@pytest.mark.parametrize("form", [list, lambda i: torch.tensor(list(map(int, i))), lambda i: torch.tensor(list(map(float, i)))[:, None]])
+def test_ids_inside_torch_and_safetensors(form):
+    ids = form(NUMBERS)
+    torch.save({"emb": torch.from_numpy(VECTORS), "item_ids": ids}, "t.pt")
+    assert one("t.pt").ids == NUMBERS
+    if not isinstance(ids, list):
+        save_file({"emb": torch.from_numpy(VECTORS), "ids": ids}, "t.safetensors")
+        assert one("t.safetensors").ids == NUMBERS
+
+
+@pytest.mark.parametrize("name, values", [("genres", ["a", "b"] * 15), ("title", [f"t{n}" for n in range(30)]),
+                                          ("cluster_id", range(30)), ("cluster_id", [1, 2] * 15), ("index", range(30))])
+def test_other_arrays_are_no_ids(name, values):
+    np.savez("t.npz", emb=VECTORS, **{name: np.array(values)})
+    assert one("t.npz").ids is None and one("t.npz").notes == ()
+
+
+@pytest.mark.parametrize("ids", [[1, 2] * 15, range(29), np.arange(30) + .5])
+def test_ids_that_cannot_be_used_are_refused_in_training(ids):
+    np.savez("t.npz", emb=VECTORS[:, :4], item_ids=np.array(ids))
+    assert "holds ids that cannot be used: item_ids" in one("t.npz").notes[0]
+    data, _ = synthetic_data(users=60, items=30)
+    assert len(data.item_info) == 30
+    with pytest.raises(InputError, match="ids that cannot be used"): pretrained_items("t.npz", data)
+
+
+@pytest.mark.parametrize("header", [True, False])
+@pytest.mark.parametrize("packed", ["", ".gz"])
+@pytest.mark.parametrize("ids", [NUMBERS, IDS])
+def test_items_beside_with_and_without_a_header(header, packed, ids):
+    np.save("t.npy", VECTORS)
+    pd.DataFrame({"item_id": ids}).to_csv("t.items.csv" + packed, index=False, header=header)
+    assert one("t.npy").ids == ids
+
+
+@pytest.mark.parametrize("ids", [NUMBERS, IDS])
+def test_items_beside_need_no_line_for_the_padding_row(ids):
+    np.save("t.npy", np.vstack([np.zeros((1, 6)), VECTORS]))
+    pd.DataFrame({"item_id": ids}).to_csv("t.items.csv", index=False)
+    table, = read_tables("t.npy", drop_padding=True).values()
+    assert table.ids == ids and len(table.vectors) == 30
+
+
+@pytest.mark.parametrize("ids", [[None, *map(int, NUMBERS[1:])], [None, *map(float, NUMBERS[1:])], [None, *NUMBERS[1:]]])
+def test_a_missing_id_in_parquet(ids):
+    pq.write_table(pa.table({"item_id": ids, "emb": VECTORS.tolist()}), "t.parquet")
+    assert one("t.parquet").ids == ["", *NUMBERS[1:]]
+    data, _ = synthetic_data(users=40, items=30)
+    with pytest.raises(InputError, match="is about other items than the data"): pretrained_items("t.parquet", data)
+
+
+def test_npy_3_and_tensors_of_other_kinds():
+    with open("t.npy", "wb") as file: np.lib.format.write_array(file, VECTORS, version=(3, 0))
+    np.testing.assert_array_equal(one("t.npy").vectors, VECTORS)
+    torch.save(torch.from_numpy(VECTORS[:1]).expand(99, 6), "t.pt")
+    with pytest.raises(InputError, match="if it was expanded"): one("t.pt")
+    torch.save({"e": torch.quantize_per_tensor(torch.from_numpy(VECTORS), .1, 0, torch.qint8)}, "t.pt")
+    with pytest.raises(InputError, match="'e' is quantised"): one("t.pt")
+
+
+# ---- which columns
+
+EXTRAS = {"genre_ids": ["[18, 35]", "[1, 2, 3]"] * 15, "latlon": ["(0.5, -1.5)"] * 30, "title": [f"{n} 90" for n in range(30)],
+          "tags": ["[1, 2, 3, 4, 5, 6, 7, 8]"] * 30, "price": ["5,486"] * 30, "phone": ["181,468"] * 30}
+
+
+@pytest.mark.parametrize("name", EXTRAS)
+def test_lists_and_commas_beside_dimensions_are_left_out(name):
+    FRAME.assign(**{name: EXTRAS[name]}).to_csv("t.csv")
+    table = one("t.csv")
+    np.testing.assert_allclose(table.vectors, VECTORS, rtol=1e-6)
+    assert table.ids == IDS and f"left out, as no dimensions: {name}" in table.notes[0]
+
+
+def test_lists_beside_dimensions_in_parquet_and_ids_that_look_like_lists():
+    FRAME.assign(genre_ids=[[1], [2, 3]] * 15, place=[[.5, 1.5]] * 30).to_parquet("t.parquet")
+    assert one("t.parquet").vectors.shape == (30, 6) and "genre_ids, place" in one("t.parquet").notes[0]
+    pairs = [f"{n} 0" for n in range(30)]
+    FRAME.set_axis(pairs).to_csv("t.csv")
+    assert one("t.csv").ids == pairs and one("t.csv").vectors.shape == (30, 6)
+
+
+@pytest.mark.parametrize("separator", [" ", "|"])
+def test_blanks_and_bars_part_columns(separator):
+    FRAME.set_axis(NUMBERS).rename_axis("movieId").to_csv("t.csv", sep=separator)
+    assert one("t.csv").ids == NUMBERS and one("t.csv").vectors.shape == (30, 6)
+
+
+WHOLE = np.random.default_rng(9).integers(-99, 99, (60, 6))
+PERMUTED = [str(n) for n in np.random.default_rng(1).permutation(900)[:60] + 100]
+
+
+@pytest.mark.parametrize("header, columns", [(False, range(6)), (True, list("abcdef")), (True, range(6))])
+def test_permuted_ids_of_whole_numbers(header, columns):
+    frame = pd.DataFrame(WHOLE, columns=columns)
+    frame.to_csv("t.csv", index=False, header=header)
+    np.testing.assert_array_equal(one("t.csv").vectors, WHOLE)
+    frame.insert(0, "product", PERMUTED)
+    frame.to_csv("t.csv", index=False, header=header)
+    np.testing.assert_array_equal(one("t.csv").vectors, WHOLE)
+    assert one("t.csv").ids == PERMUTED
+
+
+@pytest.mark.parametrize("prefix, other", [("genre", np.ones((30, 9), int)), ("emb_", VECTORS), ("f", VECTORS[:, :4])])
+def test_two_families_ask_and_a_key_answers(prefix, other):
+    pd.concat([FRAME, pd.DataFrame(other, index=FRAME.index).add_prefix(prefix)], axis=1).to_csv("t.csv")
+    with pytest.raises(InputError, match="are the dimensions .*dim"): one("t.csv")
+    np.testing.assert_allclose(one("t.csv", "dim").vectors, VECTORS, rtol=1e-6)
+    np.testing.assert_allclose(one("t.csv", prefix.rstrip("_")).vectors, other, rtol=1e-6)
+    with pytest.raises(InputError, match="no columns of numbers are called nosuch"): one("t.csv", "nosuch")
+
+
+@pytest.mark.parametrize("name", ["num_ratings", "avg_rating", "score"])
+def test_a_long_name_beside_letters_is_no_dimension(name):
+    FRAME.iloc[:, :3].set_axis(list("xyz"), axis=1).assign(**{name: 3.5}).to_csv("t.csv")
+    assert one("t.csv").vectors.shape == (30, 3) and f"left out, as no dimensions: {name}" in one("t.csv").notes[0]
+
+
+def test_without_a_header_two_values_are_a_dimension_and_units_are_refused():
+    frame = FRAME.assign(dim3=[0, 1] * 15)
+    frame.to_csv("t.csv", index=False, header=False)
+    np.testing.assert_allclose(one("t.csv").vectors, frame, rtol=1e-6)
+    frame.assign(dim3=[f"{n}.5%" for n in range(30)]).to_csv("t.csv", index=False, header=False)
+    with pytest.raises(InputError, match="t.csv, line 1, column 'column 4': '0.5%' is no finite number"): one("t.csv")
+    FRAME.set_axis(list("abcdef"), axis=1).assign(c="-").to_csv("t.csv")
+    with pytest.raises(InputError, match="t.csv, line 2, column 'c': '-' is no finite number"): one("t.csv")
+
+
+def test_words_that_are_numbers():
+    np.savetxt("t.txt", np.abs(WHOLE), fmt="%d")
+    with pytest.raises(InputError, match="every line begins with a number"): one("t.txt")
+    write("t.vec", "2 2\na 1_000 2\nb 1 2\n")
+    with pytest.raises(InputError, match="t.vec, line 2: '1_000' is no number"): one("t.vec")
+    write("t.bin", b"2 2\n" + b"".join(b"w%d " % n + np.ones(2, "<f4").tobytes() + b"\n" for n in range(3)))
+    with pytest.raises(InputError, match="announces 2 vectors, but there are more"): one("t.bin")
+
+
+def test_a_comma_in_an_id_and_old_line_ends():
+    ids = [f"{n},{n + 100}" for n in range(30)]
+    FRAME.set_axis(ids).to_csv("t.csv")
+    assert one("t.csv").ids == ids
+    write("t.csv", FRAME.to_csv().replace("\n", "\r"))
+    with pytest.raises(InputError, match="carriage return alone"): one("t.csv")
