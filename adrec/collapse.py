@@ -1312,4 +1312,4 @@ def load_recording(path)->Recording:
                          a.get("vectors"), a.get("sample_items"))
     except FileNotFoundError as e: raise InputError(f"{path}: there is no such recording") from e
     except (OSError, KeyError, ValueError, TypeError, AttributeError, zipfile.BadZipFile) as e:
-        raise InputError(f"{path} is not a recording of spectra: {e}") from e
+        raise InputError(f"{path} is not a recording of spectra, or is damaged") from e
