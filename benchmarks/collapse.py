@@ -9,8 +9,9 @@ import argparse, os, resource, time
 import numpy as np
 import torch
 
-from adrec.collapse import CollapseRecorder, diagnose, neighbour_lift
-from adrec.data import InputError
+from adrec.collapse import diagnose, neighbour_lift
+from adrec.recorder import CollapseRecorder
+from adrec.checks import InputError
 from adrec.read import load_data
 from adrec.training import one_stage, train
 

@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from adrec.data import InputError, SequenceData, evaluation_batches, training_updates
+from adrec.checks import InputError
+from adrec.data import SequenceData, evaluation_batches, training_updates
 from adrec.model import ADRec
 from adrec.ranking import evaluate, target_ranks
 from adrec.read import load_data

@@ -9,7 +9,8 @@ from torch import nn
 
 from adrec.backbone import Block, Encoder, key_padding_bias
 from adrec.baselines import DiffuRec, DreamRec
-from adrec.data import Batch, InputError, evaluation_batches, history_batch, synthetic_data, training_examples, training_updates
+from adrec.checks import InputError
+from adrec.data import Batch, evaluation_batches, history_batch, synthetic_data, training_examples, training_updates
 from adrec.ranking import evaluate
 from adrec.runs import continue_run, start_run
 from adrec.training import Settings, build_system, one_stage, train

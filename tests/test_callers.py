@@ -10,11 +10,12 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from adrec import process_number, training
-from adrec.data import InputError, synthetic_data
+from adrec.checks import InputError
+from adrec.data import synthetic_data
 from adrec.ranking import evaluate
 from adrec.runs import continue_run, load_run, start_run
-from adrec.training import (Settings, Stage, Training, build_system, check_recipe, check_seed, find_device, is_main_process, one_stage,
-                            own_random_numbers, read_checkpoint, set_items, stage_groups, three_stages, train, write_atomically)
+from adrec.checks import write_atomically
+from adrec.training import Settings, Stage, Training, build_system, check_recipe, check_seed, find_device, is_main_process, one_stage, own_random_numbers, read_checkpoint, set_items, stage_groups, three_stages, train
 
 OPTIONS = {"dim": 8, "blocks": 1, "heads": 2, "steps": 4}
 EVERY = Settings(users_per_update=32, length_groups=3, validate_every=1, patience=100, learning_rate=3e-3)

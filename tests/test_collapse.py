@@ -12,17 +12,11 @@ from sklearn.neighbors import NearestNeighbors
 from torch import nn
 
 from adrec import collapse
-from adrec.collapse import (VERDICTS, CollapseRecorder, alignment, alignment_null, as_table, cone_limit, cosine_null, covariance_eigenvalues,
-                            diagnose, effective_rank, effective_rank_null, entropy_rank, hubness,
-                            hubness_null, information_abundance, information_abundance_null, iso_score,
-                            linear_cka, load_recording, low_rank_limit, marchenko_pastur_cdf,
-                            marchenko_pastur_density, marchenko_pastur_edges, marchenko_pastur_spectrum,
-                            mean_cosine, mean_cosine_null_sd, nearest_items, neighbour_lift, noise_distance,
-                            noise_share, noise_spectra, noise_variance, outlier_count, participation_ratio,
-                            participation_ratio_null, rankme, run_recorder, sample_cosines, singular_values,
-                            spectral_nulls, spectral_scores, spectrum_decay, spectrum_variance_limit, stable_rank, stable_rank_null,
-                            uniformity, uniformity_null)
-from adrec.data import InputError, synthetic_data
+from adrec.collapse import VERDICTS, cone_limit, diagnose, hubness, hubness_null, linear_cka, low_rank_limit, nearest_items, neighbour_lift
+from adrec.recorder import CollapseRecorder, load_recording, run_recorder
+from adrec.spectra import alignment, alignment_null, as_table, cosine_null, covariance_eigenvalues, effective_rank, effective_rank_null, entropy_rank, information_abundance, information_abundance_null, iso_score, marchenko_pastur_cdf, marchenko_pastur_density, marchenko_pastur_edges, marchenko_pastur_spectrum, mean_cosine, mean_cosine_null_sd, noise_distance, noise_share, noise_spectra, noise_variance, outlier_count, participation_ratio, participation_ratio_null, rankme, sample_cosines, singular_values, spectral_nulls, spectral_scores, spectrum_decay, spectrum_variance_limit, stable_rank, stable_rank_null, uniformity, uniformity_null
+from adrec.checks import InputError
+from adrec.data import synthetic_data
 from adrec.training import Settings, one_stage, train
 
 SHAPES = [(3000, 64), (1008, 128), (12301, 128), (20000, 32), (60, 100)]

@@ -4,8 +4,8 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np, pandas as pd, pytest, torch
-from adrec.data import (InputError, SequenceData, build_sequences, evaluation_batches, gather_padded, history_batch, k_core,
-                        length_groups, synthetic_data, training_updates)
+from adrec.checks import InputError
+from adrec.data import SequenceData, build_sequences, evaluation_batches, gather_padded, history_batch, k_core, length_groups, synthetic_data, training_updates
 from adrec.read import load_data, ml100k_tables
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,7 @@ def test_page_fits_a_phone(name, tab):
 
 
 def test_formulas_are_drawn_somewhere(tab):
-    tab.goto((DOCS/"03_diffusion.html").as_uri(), wait_until="load")
+    tab.goto((DOCS/"04_diffusion.html").as_uri(), wait_until="load")
     assert tab.evaluate("document.querySelectorAll('.katex-display').length") > 0
     assert tab.evaluate("document.fonts.ready.then(() => [...document.fonts].some(f => f.family.startsWith('KaTeX') && f.status == 'loaded'))")
 

@@ -6,9 +6,13 @@ import pandas as pd
 import pytest
 
 from adrec.cli import main
-from adrec.data import InputError, synthetic_data
-from adrec.experiments import (collect_runs, comparison_sentences, demo, demo_text, load_results, paired_difference)
-from adrec.ranking import BASELINES, evaluate
+from adrec.checks import InputError
+from adrec.data import synthetic_data
+from adrec.demo import demo_text
+from adrec.demo import collect_runs
+from adrec.experiments import comparison_sentences, demo, load_results, paired_difference
+from adrec.counting import BASELINES
+from adrec.ranking import evaluate
 from adrec.read import load_data
 from adrec.runs import continue_run, load_run, start_run
 from adrec.training import Settings, one_stage

@@ -13,11 +13,10 @@ import torch
 from scipy.stats import beta, kstest, spearmanr
 
 from adrec import plots
-from adrec.collapse import covariance_eigenvalues, marchenko_pastur_edges, participation_ratio_null
-from adrec.data import InputError
-from adrec.plots import (LABEL_STYLES, STYLE, anchor_items, epoch_slider, neighbour_table, plot_collapse_map, plot_cosines,
-                         plot_history, plot_intervals, plot_norms, plot_pca, plot_schedules, plot_spectrum, plot_spectrum_histogram,
-                         plot_spectrum_history, plot_tsne, styles)
+from adrec.spectra import covariance_eigenvalues, marchenko_pastur_edges, participation_ratio_null
+from adrec.checks import InputError
+from adrec.maps import LABEL_STYLES, epoch_slider, plot_pca, plot_tsne
+from adrec.plots import STYLE, anchor_items, neighbour_table, plot_collapse_map, plot_cosines, plot_history, plot_intervals, plot_norms, plot_schedules, plot_spectrum, plot_spectrum_histogram, plot_spectrum_history, styles
 
 rng = np.random.default_rng(0)
 SCHEDULES = {"fast": np.cumprod(np.full(10, 0.5)), "slow": np.cumprod(np.full(10, 0.9))}

@@ -11,10 +11,10 @@ from scipy import sparse, stats
 from sklearn.metrics import ndcg_score
 from sklearn.metrics.pairwise import cosine_similarity
 
-from adrec.data import InputError, SequenceData, evaluation_batches, history_batch, synthetic_data
-from adrec.ranking import (BASELINES, TIES, UNLISTED, ItemKNN, MarkovChain, Popularity, average_metric, confidence_interval, evaluate, evaluation_notes,
-                           hit_rate, interval_table, metrics_that_fit, mrr, ndcg, seed_interval, similar_items, target_ranks, top_items,
-                           training_pairs)
+from adrec.checks import InputError
+from adrec.data import SequenceData, evaluation_batches, history_batch, synthetic_data
+from adrec.counting import BASELINES, ItemKNN, MarkovChain, Popularity, similar_items
+from adrec.ranking import TIES, UNLISTED, average_metric, confidence_interval, evaluate, evaluation_notes, hit_rate, interval_table, metrics_that_fit, mrr, ndcg, seed_interval, target_ranks, top_items, training_pairs
 from adrec.read import load_data
 from adrec.training import SYSTEMS
 

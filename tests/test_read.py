@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np, pandas as pd, pytest
 from adrec import read as module
-from adrec.data import InputError, build_sequences, synthetic_data
+from adrec.checks import InputError
+from adrec.data import build_sequences, synthetic_data
 from adrec.read import (cache_folder, check_interactions, load_data, ml100k_tables, read_grouplens_ml100k,
                         read_interactions)
 

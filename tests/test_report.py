@@ -6,9 +6,12 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 
-from adrec.collapse import CollapseRecorder, Recording
-from adrec.data import InputError, synthetic_data
-from adrec.report import _numbered, _run_names, camera, explorer, write_report
+from adrec.recorder import CollapseRecorder, Recording
+from adrec.checks import InputError
+from adrec.data import synthetic_data
+from adrec.explorer import _numbered, explorer
+from adrec.maps import camera
+from adrec.report import _run_names, write_report
 from adrec.runs import continue_run, load_run, start_run
 from adrec.training import Settings, one_stage, three_stages
 

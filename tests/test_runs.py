@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from adrec import runs
-from adrec.data import InputError, synthetic_data
+from adrec.checks import InputError
+from adrec.data import synthetic_data
 from adrec.read import load_data
 from adrec.ranking import evaluate
 from adrec.runs import RunFolder, continue_run, extend_run, load_run, run_data, start_run

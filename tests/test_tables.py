@@ -11,9 +11,12 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from adrec.collapse import as_table, diagnose
-from adrec.tables import Table, pretrained_items, read_labels, read_tables, write_table
-from adrec.data import InputError, synthetic_data
+from adrec.collapse import diagnose
+from adrec.spectra import as_table
+from adrec.tables import Table, pretrained_items, read_labels, read_tables
+from adrec.vectors import write_table
+from adrec.checks import InputError
+from adrec.data import synthetic_data
 
 VECTORS = np.random.default_rng(0).normal(size=(30, 6)).astype(np.float32)
 IDS = [f"i{n}" for n in range(30)]

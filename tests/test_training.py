@@ -10,11 +10,12 @@ import torch
 from safetensors.torch import save_file
 
 from adrec import training
-from adrec.data import InputError, synthetic_data, training_updates
+from adrec.checks import InputError
+from adrec.data import synthetic_data, training_updates
 from adrec.model import ADRec
 from adrec.ranking import evaluate
-from adrec.training import (SIX_METRICS, Settings, Stage, Training, build_system, combine_losses, known_options, one_stage,
-                            project_conflicts, read_checkpoint, set_items, three_stages, train, write_atomically)
+from adrec.checks import write_atomically
+from adrec.training import SIX_METRICS, Settings, Stage, Training, build_system, combine_losses, known_options, one_stage, project_conflicts, read_checkpoint, set_items, three_stages, train
 
 OPTIONS = {"dim": 8, "blocks": 1, "heads": 2, "steps": 4}
 EVERY = Settings(users_per_update=32, length_groups=3, validate_every=1, patience=100, learning_rate=3e-3)
