@@ -381,7 +381,7 @@ def synthetic_data(
     number = pd.RangeIndex(1, items + 1, name="item")
     info = pd.DataFrame({
         "item_id": [f"i{n}" for n in number],
-        "title": [f"item {n} of cluster {c}" for n, c in zip(number, cluster)],
+        "title": [f"item {n} of cluster {c}" for n, c in zip(number, cluster, strict=True)],
         "genres": [f"cluster {c}" for c in cluster]}, index=number)
     times = np.arange(len(walks)) - np.repeat(offsets[:-1], lengths)
     names = np.array([f"u{n}" for n in range(1, users + 1)])
