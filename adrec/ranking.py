@@ -124,28 +124,27 @@ class TrainableSystem(System, Protocol):
         ...
 
 # %% ../nbs/01_ranking.ipynb #7d8fed94
-_METHODS = {"score": "score(batch, generator)", "losses": "losses(batch, generator)",
-            "item_embeddings": "item_embeddings()"}
+_ARGUMENTS = {"score": ("batch", "generator"), "losses": ("batch", "generator"),
+              "item_embeddings": ()}
+_CALLS = {method: f"{method}({', '.join(names)})" for method, names in _ARGUMENTS.items()}
 
 def check_system(
-    system,               # an object of any class
-    trained:bool=False,   # is it to be trained? Then all of `TrainableSystem` is needed
+    system,              # an object of any class
+    trained:bool=False,  # is it to be trained? Then all of `TrainableSystem` is needed
 ):
     "Raise `InputError` for what cannot be ranked (or trained), and say what is missing."
     name = getattr(system, "__name__", type(system).__name__)
-    purpose = "trained" if trained else "ranked"
+    purpose, needed = ("trained", list(_CALLS)) if trained else ("ranked", ["score"])
     if isinstance(system, type):
         raise InputError(f"{name} is a class: pass a system made from it, such as {name}(...)")
-    needed = _METHODS if trained else ["score"]
-    missing = [_METHODS[m] for m in needed if not callable(getattr(system, m, None))]
+    missing = [_CALLS[m] for m in needed if not callable(getattr(system, m, None))]
     if missing:
         raise InputError(f"{name} cannot be {purpose}: it has no method {' and no '.join(missing)}")
     for m in needed:
-        arguments = [None] * (_METHODS[m].count(",") + 1 if "batch" in _METHODS[m] else 0)
-        try: inspect.signature(getattr(system, m)).bind(*arguments)
+        try: inspect.signature(getattr(system, m)).bind(*_ARGUMENTS[m])
         except TypeError as e:
-            count = "two arguments" if arguments else "no arguments"
-            raise InputError(f"{name}.{m} must take {count}, {_METHODS[m]}: {e}") from e
+            count = "two arguments" if _ARGUMENTS[m] else "no arguments"
+            raise InputError(f"{name}.{m} must take {count}, {_CALLS[m]}: {e}") from e
     if trained and not isinstance(system, nn.Module):
         raise InputError(f"{name} cannot be trained: it is no torch.nn.Module, "
                          "so it has no parameters that could learn")
