@@ -4,11 +4,10 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np, pandas as pd, pytest
-from adrec import read as module
+from adrec import formats, read as module
 from adrec.checks import InputError
 from adrec.data import build_sequences, synthetic_data
-from adrec.read import (cache_folder, check_interactions, load_data, ml100k_tables, read_grouplens_ml100k,
-                        read_interactions)
+from adrec.read import (cache_folder, check_interactions, DataOptions, load_data, ml100k_tables, read_interactions)
 
 HEAD = "user_id,item_id,timestamp\n"
 GOOD = HEAD + "".join(f"u{u},i{i},{i}\n" for u in range(3) for i in range(u, u + 5))
@@ -33,7 +32,7 @@ def tiny_archive(folder):
     return folder/"ml-100k.zip"
 
 def test_grouplens_archive(tmp_path):
-    table, info = read_grouplens_ml100k(tiny_archive(tmp_path))
+    table, info = module._read_grouplens(tiny_archive(tmp_path))
     assert table[["user_id", "item_id", "rating", "timestamp"]].values.tolist() == [["7", "2", 5, 100], ["7", "1", 4, 90], ["8", "1", 3, 80], ["8", "2", 4, 80]]
     assert info.title.to_dict() == {"1": "Misérables, Les (1995)", "2": '"Best" Film (1996)'}
     assert info.genres.to_dict() == {"1": "Drama", "2": "Action|Drama"}
@@ -47,14 +46,14 @@ def test_both_sources_give_the_same_frames(tmp_path):
         files.writestr("ml-100k/u.data", table[["user_id", "item_id", "rating", "timestamp"]].astype({"rating": int}).to_csv(sep="\t", index=False, header=False))
         files.writestr("ml-100k/u.genre", "".join(f"{g}|{n}\n" for n, g in enumerate(genres)))
         files.writestr("ml-100k/u.item", "\n".join(lines).encode("latin-1"))
-    again, info_again = read_grouplens_ml100k(tmp_path/"ml-100k.zip")
+    again, info_again = module._read_grouplens(tmp_path/"ml-100k.zip")
     build = lambda t, i: build_sequences(t, "ml-100k", 4, 5, i)
     assert build(again, info_again).fingerprint() == build(table, info).fingerprint()
     pd.testing.assert_frame_equal(info_again, info, check_dtype=False)
 
 def test_fetches_with_a_hash_where_recbole_is_absent(tmp_path, monkeypatch):
     archive, calls = tiny_archive(tmp_path), []
-    monkeypatch.setattr(module, "find_recbole_files", lambda: None)
+    monkeypatch.setattr(module, "_find_recbole_files", lambda: None)
     monkeypatch.setattr(module.pooch, "retrieve", lambda url, **options: calls.append((url, options)) or str(archive))
     table, info = ml100k_tables()
     assert len(table) == 4 and len(info) == 2
@@ -64,15 +63,15 @@ def test_fetches_with_a_hash_where_recbole_is_absent(tmp_path, monkeypatch):
 @pytest.mark.parametrize("error", [OSError("no route to host"), ValueError("MD5 hash of downloaded file does not match")])
 def test_failed_fetch_is_one_clear_line(monkeypatch, error):
     def fail(*args, **options): raise error
-    monkeypatch.setattr(module, "find_recbole_files", lambda: None)
+    monkeypatch.setattr(module, "_find_recbole_files", lambda: None)
     monkeypatch.setattr(module.pooch, "retrieve", fail)
     with pytest.raises(InputError, match="pip install --no-deps recbole==1.2.1") as caught: load_data("ml-100k")
     assert str(error) in str(caught.value) and "\n" not in str(caught.value)
 
 def test_wrong_hash_is_refused(tmp_path, monkeypatch):
     "The real pooch, with a file instead of the network: another archive under this name does not pass."
-    monkeypatch.setattr(module, "find_recbole_files", lambda: None)
-    monkeypatch.setattr(module, "ML100K_URL", tiny_archive(tmp_path).as_uri())
+    monkeypatch.setattr(module, "_find_recbole_files", lambda: None)
+    monkeypatch.setattr(module, "_ML100K_URL", tiny_archive(tmp_path).as_uri())
     monkeypatch.setattr(module.pooch, "os_cache", lambda name: tmp_path/"cache")
     monkeypatch.delenv("ADREC_CACHE", raising=False)
     real = module.pooch.retrieve
@@ -261,9 +260,9 @@ def test_random_logs_against_plain_python(tmp_path, ending):
         min_rating, k = int(rng.integers(1, 5)), int(rng.integers(1, 5))
         histories, items = plain_python(log, min_rating, k)
         if not histories or min(map(len, histories.values())) < 3:
-            with pytest.raises(InputError, match="at least 3 are needed|none the k-core"): load_data(path, min_rating, k)
+            with pytest.raises(InputError, match="at least 3 are needed|none the k-core"): load_data(path, min_rating=min_rating, k_core=k)
             continue
-        data, compared = load_data(path, min_rating, k), compared + 1
+        data, compared = load_data(path, min_rating=min_rating, k_core=k), compared + 1
         ids = data.item_info.item_id.to_numpy()
         assert data.user_ids.tolist() == list(histories) and ids.tolist() == items, "numbered by first appearance after filtering"
         for row, history in enumerate(histories.values()):
@@ -309,7 +308,7 @@ def cached(tmp_path, monkeypatch):
     reads = []
     read = module.read_interactions
     monkeypatch.setattr(module, "read_interactions", lambda path, *a, **k: reads.append(path) or read(path, *a, **k))
-    monkeypatch.setattr(module, "CACHE_FROM", 0)
+    monkeypatch.setattr(module, "_CACHE_FROM", 0)
     monkeypatch.setenv("ADREC_CACHE", str(tmp_path/"cache"))
     return reads
 
@@ -358,7 +357,7 @@ def test_each_argument_has_an_entry_of_its_own(tmp_path, cached):
 def test_another_version_does_not_read_the_entry(tmp_path, cached, monkeypatch):
     path = write(tmp_path, "t.csv", GOOD)
     load_data(path)
-    for name, value in (("CACHE_FORMAT", -1), ("__version__", "another")):
+    for name, value in (("_CACHE_FORMAT", -1), ("__version__", "another")):
         monkeypatch.setattr(module, name, value)
         load_data(path)
     assert len(cached) == 3
@@ -562,11 +561,12 @@ def test_archives_and_folders(tmp_path, expected):
     with pytest.raises(InputError, match="no.zip: cannot be read"): load_data(tmp_path/"no.zip")
 
 def test_an_archive_that_grows_without_end_is_stopped(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "MOST_UNPACKED", (20, 1000))
+    monkeypatch.setattr(formats, "_MOST_TIMES", 20)
+    monkeypatch.setattr(formats, "_MOST_BYTES", 1000)
     path = write(tmp_path, "t.csv.gz", HEAD + "u1,i1,1\n" * 100_000)
     with pytest.raises(InputError, match="20 times its size"): load_data(path)
-    monkeypatch.setattr(module, "LONGEST_LINE", 1_000_000)
-    monkeypatch.setattr(module, "MOST_UNPACKED", (10_000, 1000))
+    monkeypatch.setattr(formats, "_LONGEST_LINE", 1_000_000)
+    monkeypatch.setattr(formats, "_MOST_TIMES", 10_000)
     with pytest.raises(InputError, match="a line is longer"): load_data(write(tmp_path, "z.csv.gz", HEAD + "0" * 6_000_000))
 
 
@@ -618,7 +618,7 @@ def test_the_cache_is_private_and_keeps_notes(tmp_path, cached, monkeypatch):
     first, again = load_data(path), load_data(path)
     assert len(cached) == 1 and first.notes == again.notes != []
     assert (tmp_path/"cache"/"sequences").stat().st_mode & 0o077 == 0
-    monkeypatch.setattr(module, "is_ours", lambda entry: False)
+    monkeypatch.setattr(module, "_is_ours", lambda entry: False)
     load_data(path)
     assert len(cached) == 2, "another user's entry was believed"
 
@@ -759,7 +759,7 @@ def test_quotes_that_became_part_of_ids_are_noted(tmp_path):
         notes = load_data(write(tmp_path, name, lines(sep, rows=quoted)), min_rating=0, k_core=0).notes
         assert [re.search('.*_ids, such as *("..").* quote', n)[1] for n in notes if "quote" in n] == ['"u0"', '"i0"'][name == "t.csv":], (name, notes)
 
-SAID = {
+ONE_LINE_EACH = {
     "a separator inside": ("t.dat", lines("::").replace("i1", "i\x1f1", 1).encode(), {}, ["\\x1f", "'::'"]),
     "NUL": ("t.csv", GOOD + "u9\0,i1,9\n", {}, ["line 17: the user_id 'u9\\x00' holds"]),
     "a line end in JSON": ("t.jsonl", b'{"user_id": "a", "item_id": "x\\r", "timestamp": 1}\n', {}, ["line 1: the item_id 'x\\r' holds a line end"]),
@@ -780,9 +780,9 @@ SAID = {
     "a name to quote": ("t.csv", "user_id,item_id,my time $1\na,x,1\n", {}, ["--time-column 'my time $1'"]),
 }
 
-@pytest.mark.parametrize("fault", SAID)
+@pytest.mark.parametrize("fault", ONE_LINE_EACH)
 def test_said_in_one_line(tmp_path, fault):
-    name, text, options, parts = SAID[fault]
+    name, text, options, parts = ONE_LINE_EACH[fault]
     with pytest.raises(InputError) as caught: load_data(write(tmp_path, name, text), **options)
     message = str(caught.value).replace(str(tmp_path), "")
     assert message.isprintable() and len(message) < 500 and all(part in message for part in parts), message
