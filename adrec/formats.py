@@ -55,23 +55,22 @@ def content_kind(
     return file_kind(_packed_member(path) if path.suffix.lower() == ".zip" else path)
 
 def raw_blocks(
-    path:Path,       # a file, perhaps .gz or .zip
-    size:int=1<<22,  # bytes of a block
-):                   # yields bytes
+    path:Path,  # a file, perhaps .gz or .zip
+):              # yields bytes
     "The content of a file, unpacked; `InputError` if it grows too far."
     kind, most = path.suffix.lower(), max(_MOST_TIMES * path.stat().st_size, _MOST_BYTES)
     if kind == ".zip": file = zipfile.ZipFile(path).open(_packed_member(path))
     else: file = gzip.open(path) if kind == ".gz" else open(path, "rb")
     with file:
         total = 0
-        while block := file.read(size):
+        while block := file.read(1 << 22):
             total += len(block)
             if kind in _PACKED and total > most:
                 raise InputError(f"{short(path, 200)}: grows to more than {_MOST_TIMES} times its "
                                  "size when unpacked; if that is right, unpack it yourself")
             yield block
 
-# %% ../nbs/22_formats.ipynb #76185230
+# %% ../nbs/22_formats.ipynb #8ef1356c
 _NO_TEXT = {b"\x1f\x8b": "packed by gzip; such a name ends with .gz",
             b"PK\x03\x04": "a zip archive (.zip) or an Excel workbook (save it as CSV)",
             b"\xd0\xcf\x11\xe0": "an old Excel workbook; save it as CSV",
@@ -104,8 +103,7 @@ def text_blocks(
             if encoding is not None: decoder = codecs.getincrementaldecoder(encoding)()
         number += 1
         if decoder: block = decoder.decode(block).encode(errors="surrogatepass")
-        while number == 1 and block.startswith(codecs.BOM_UTF8):
-            block = block[len(codecs.BOM_UTF8):]
+        if number == 1: block = re.sub(b"\\A(?:%b)+" % codecs.BOM_UTF8, b"", block)
         block = rest + block
         half = block.endswith(b"\r")  # perhaps half of a line end
         if b"\r" in block:
@@ -328,8 +326,7 @@ def _parse_text(path:Path, layout:_Layout, encoding:str|None)->tuple[pa.Table, l
     wrong, names = [], [str(n) for n in range(len(layout.names))]
     types = {str(n): pa.dictionary(pa.int32(), pa.string()) if ours.endswith("_id") else pa.string()
              for ours, n in layout.found.items()}
-    blocks = _one_separator(text_blocks(path, encoding), layout.sep, short(path, 200))
-    file = _CountingFile(blocks)
+    file = _CountingFile(_one_separator(text_blocks(path, encoding), layout.sep, short(path, 200)))
     try:
         table = pyarrow.csv.read_csv(
             io.BufferedReader(file, 1 << 20),
@@ -384,8 +381,8 @@ def read_text(
     time_format:str|None=None,  # if given, times stay text: 01022020 is no number
 )->pd.DataFrame:
     "Read the wanted columns of a text table; index: line numbers, the first line being 1."
-    lines = next(text_blocks(path, encoding), b"").decode().split("\n")[:-1][:20]
-    layout = _find_layout(path, lines, wanted, sep, header)
+    first = next(text_blocks(path, encoding), b"").decode().split("\n")[:-1][:20]
+    layout = _find_layout(path, first, wanted, sep, header)
     table, wrong = _parse_text(path, layout, encoding)
     if wrong and all(row.text.endswith(layout.sep) for row in wrong) \
             and len(wrong) >= table.num_rows and wrong[0].actual_columns == len(layout.names) + 1:
@@ -402,9 +399,9 @@ def read_text(
         name = layout.names[place]
         frame[ours] = _cells(table.column(str(place)), ours.endswith("_id"), name != name.strip(),
                              ours != "timestamp" or time_format is None)
-    first = 1 + layout.header
+    above = 1 + layout.header
     table = pd.DataFrame(frame)
-    table.index = pd.RangeIndex(first, len(table) + first, name="line")
+    table.index = pd.RangeIndex(above, len(table) + above, name="line")
     names = {ours: layout.names[place].strip() for ours, place in layout.found.items()}
     if header: return _note_names(table, wanted, names)
     return _note_names(table, {}, {ours: int(n) for ours, n in names.items()})
@@ -453,7 +450,7 @@ def parquet_parts(
     if parts: return parts
     raise InputError(f"{where}: this is a folder without Parquet files; name the file in it")
 
-# %% ../nbs/22_formats.ipynb #c40b453e
+# %% ../nbs/22_formats.ipynb #f6fedca4
 def read_parquet(
     path:Path,    # a Parquet file, or a folder of them
     wanted:dict,  # our name -> its name in the file
@@ -477,10 +474,12 @@ def read_parquet(
     table.index = pd.RangeIndex(1, len(table) + 1, name="row")
     return _note_names(table, wanted, names)
 
-# %% ../nbs/22_formats.ipynb #bf2077f3
+# %% ../nbs/22_formats.ipynb #a87a1c56
 def _plain_column(column:pd.Series, ours:str, where:str)->pd.Series:
-    "Categories that are no texts, and ids in bytes, as what they stand for; no lists for ids."
-    if isinstance(column.dtype, pd.CategoricalDtype) and column.cat.categories.dtype != "str":
+    "Categories that are no texts, periods, ids in bytes as what they stand for; no lists for ids."
+    kind = column.dtype
+    if isinstance(kind, pd.PeriodDtype) or \
+            isinstance(kind, pd.CategoricalDtype) and kind.categories.dtype != "str":
         column = column.astype(object)
     if column.dtype != object or not ours.endswith("_id"): return column
     kinds = column.map(type)
@@ -510,6 +509,7 @@ def read_frame(
     if not isinstance(source, (pd.DataFrame, pa.Table)):
         source = source.to_arrow() if hasattr(source, "to_arrow") else source.to_pandas()
     if isinstance(source, pd.DataFrame): columns, names = _pandas_columns(source, wanted, where)
+    elif not isinstance(source, pa.Table): raise InputError(f"{where}: this is no table of columns")
     else:
         names, ranges = _wanted_columns(source.schema, wanted, where)
         columns = _arrow_frame(source, names, ranges, where)

@@ -30,14 +30,14 @@ from .data import build_sequences, encode_ids, SequenceData, synthetic_data, TIM
 from .formats import (content_kind, file_kind, parquet_parts, read_frame, read_json_lines,
                            read_parquet, read_text, SEPARATORS)
 
-# %% ../nbs/23_read.ipynb #57c65bc2
+# %% ../nbs/23_read.ipynb #4689a6a3
 def _number(name:str, value, whole:bool=False)->int|float|None:
     "A number, or None; `InputError` for what is none, and if `whole` for what is no count."
     if value is None: return None
     real = isinstance(value, Real) and not isinstance(value, bool) and abs(value) < 2**63
     if whole and not (real and value >= 0 and value == int(value)):
-        raise InputError(f"{name} is a whole number from 0 up, not {short(value)}")
-    if not real: raise InputError(f"{name} is a number, not {short(value)}")
+        raise InputError(f"{name} is a whole number from 0 up, not {shown(value)}")
+    if not real: raise InputError(f"{name} is a number, not {shown(value)}")
     return int(value) if whole or isinstance(value, Integral) else float(value)
 
 def _separator(sep:str|None)->str|None:
@@ -69,7 +69,7 @@ def _check_time_format(time_format:str|None):
         raise InputError(f"time_format={shown(time_format)} (--time-format) describes no date "
                          f"({short(error)}); one that does is '%d.%m.%Y %H:%M'") from None
 
-# %% ../nbs/23_read.ipynb #14226db6
+# %% ../nbs/23_read.ipynb #ff2840f7
 @dataclass(frozen=True)
 class DataOptions:
     "How a log is read and preprocessed; `InputError` for what cannot be."
@@ -132,7 +132,7 @@ class DataOptions:
         return {field.name: getattr(self, field.name) for field in fields(self)
                 if getattr(self, field.name) != field.default}
 
-# %% ../nbs/23_read.ipynb #d65ff52f
+# %% ../nbs/23_read.ipynb #9b6cbe83
 def _settled(options:DataOptions|None, changes:dict)->DataOptions:
     "Options with some of them changed; `InputError`, with the nearest name, for one that is none."
     if options is None: options = DataOptions()
@@ -163,7 +163,7 @@ def _refuse_rows(table:pd.DataFrame, bad:np.ndarray, where, what:str, column:str
 def _read_numbers(column:pd.Series)->np.ndarray:
     "A column of numbers, or of text that should hold some; NaN for what is no finite number."
     if isinstance(column.dtype, pd.CategoricalDtype): column = column.astype(object)
-    if column.dtype.kind in "bmM": return np.full(len(column), np.nan)  # yes, no, dates, spans
+    if column.dtype.kind in "bmMc": return np.full(len(column), np.nan)  # yes, no, dates …
     if column.dtype == object:  # yes and no are no numbers
         column = column.mask(column.map(type).isin([bool, np.bool_])).astype("str")
     numbers = pd.to_numeric(column, errors="coerce")
@@ -309,10 +309,9 @@ def _unreadable(path:Path, kind:str, encoding:str|None, error:Exception)->InputE
 # %% ../nbs/23_read.ipynb #9e54e4a6
 @_takes_options
 def read_interactions(
-    source,                         # a file (csv, tsv, txt, dat, inter, json, jsonl, parquet; also
-                                    # as .gz or .zip), or a table: pandas, polars, Arrow
+    source,                         # a file, or a table in memory: pandas, polars, Arrow
     options:DataOptions|None=None,  # how to read it; None: as `DataOptions` are by default
-    **kwargs,
+    **kwargs,                       # single options, which go before those in `options`
 )->pd.DataFrame:                    # user_id, item_id (categories), timestamp, perhaps rating
     "Read a log and check every value; `InputError` if one is wrong. Notes: `.attrs['notes']`."
     options = _settled(options, kwargs)
@@ -560,13 +559,11 @@ def _read_once(path:Path, options:DataOptions, name:str)->SequenceData:
 
 @_takes_options
 def load_data(
-    source,                         # a name in `DATA_SETS`, the path of a file, or a table in
-                                    # memory: a DataFrame of pandas or polars, an Arrow table
+    source,                         # one of `DATA_SETS`, a path, a DataFrame, or an Arrow table
     options:DataOptions|None=None,  # how to read and preprocess; None: as they are by default
     cache:bool=True,                # keep what was made of a large file, and use it next time?
-    name:str|None=None,             # what to call the data; None: like the file, or what the
-                                    # frame's `attrs` have as "name"
-    **kwargs,
+    name:str|None=None,             # of the data; None: that of the file, or in the frame's `attrs`
+    **kwargs,                       # single options, which go before those in `options`
 )->SequenceData:
     "A built-in data set, a file or a table as `SequenceData`; raise `InputError` if it is faulty."
     options = _settled(options, kwargs)
