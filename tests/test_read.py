@@ -3,12 +3,11 @@ import gzip, json, os, re, zipfile
 from collections import Counter
 from pathlib import Path
 
-import numpy as np, pandas as pd, pytest
-from adrec import read as module
+import numpy as np, pandas as pd, pyarrow, pytest
+from adrec import formats, read as module
 from adrec.checks import InputError
 from adrec.data import build_sequences, synthetic_data
-from adrec.read import (cache_folder, check_interactions, load_data, ml100k_tables, read_grouplens_ml100k,
-                        read_interactions)
+from adrec.read import (cache_folder, check_interactions, DataOptions, load_data, ml100k_tables, read_interactions)
 
 HEAD = "user_id,item_id,timestamp\n"
 GOOD = HEAD + "".join(f"u{u},i{i},{i}\n" for u in range(3) for i in range(u, u + 5))
@@ -33,7 +32,7 @@ def tiny_archive(folder):
     return folder/"ml-100k.zip"
 
 def test_grouplens_archive(tmp_path):
-    table, info = read_grouplens_ml100k(tiny_archive(tmp_path))
+    table, info = module._read_grouplens(tiny_archive(tmp_path))
     assert table[["user_id", "item_id", "rating", "timestamp"]].values.tolist() == [["7", "2", 5, 100], ["7", "1", 4, 90], ["8", "1", 3, 80], ["8", "2", 4, 80]]
     assert info.title.to_dict() == {"1": "Misérables, Les (1995)", "2": '"Best" Film (1996)'}
     assert info.genres.to_dict() == {"1": "Drama", "2": "Action|Drama"}
@@ -47,14 +46,14 @@ def test_both_sources_give_the_same_frames(tmp_path):
         files.writestr("ml-100k/u.data", table[["user_id", "item_id", "rating", "timestamp"]].astype({"rating": int}).to_csv(sep="\t", index=False, header=False))
         files.writestr("ml-100k/u.genre", "".join(f"{g}|{n}\n" for n, g in enumerate(genres)))
         files.writestr("ml-100k/u.item", "\n".join(lines).encode("latin-1"))
-    again, info_again = read_grouplens_ml100k(tmp_path/"ml-100k.zip")
+    again, info_again = module._read_grouplens(tmp_path/"ml-100k.zip")
     build = lambda t, i: build_sequences(t, "ml-100k", 4, 5, i)
     assert build(again, info_again).fingerprint() == build(table, info).fingerprint()
     pd.testing.assert_frame_equal(info_again, info, check_dtype=False)
 
 def test_fetches_with_a_hash_where_recbole_is_absent(tmp_path, monkeypatch):
     archive, calls = tiny_archive(tmp_path), []
-    monkeypatch.setattr(module, "find_recbole_files", lambda: None)
+    monkeypatch.setattr(module, "_find_recbole_files", lambda: None)
     monkeypatch.setattr(module.pooch, "retrieve", lambda url, **options: calls.append((url, options)) or str(archive))
     table, info = ml100k_tables()
     assert len(table) == 4 and len(info) == 2
@@ -64,15 +63,15 @@ def test_fetches_with_a_hash_where_recbole_is_absent(tmp_path, monkeypatch):
 @pytest.mark.parametrize("error", [OSError("no route to host"), ValueError("MD5 hash of downloaded file does not match")])
 def test_failed_fetch_is_one_clear_line(monkeypatch, error):
     def fail(*args, **options): raise error
-    monkeypatch.setattr(module, "find_recbole_files", lambda: None)
+    monkeypatch.setattr(module, "_find_recbole_files", lambda: None)
     monkeypatch.setattr(module.pooch, "retrieve", fail)
     with pytest.raises(InputError, match="pip install --no-deps recbole==1.2.1") as caught: load_data("ml-100k")
     assert str(error) in str(caught.value) and "\n" not in str(caught.value)
 
 def test_wrong_hash_is_refused(tmp_path, monkeypatch):
     "The real pooch, with a file instead of the network: another archive under this name does not pass."
-    monkeypatch.setattr(module, "find_recbole_files", lambda: None)
-    monkeypatch.setattr(module, "ML100K_URL", tiny_archive(tmp_path).as_uri())
+    monkeypatch.setattr(module, "_find_recbole_files", lambda: None)
+    monkeypatch.setattr(module, "_ML100K_URL", tiny_archive(tmp_path).as_uri())
     monkeypatch.setattr(module.pooch, "os_cache", lambda name: tmp_path/"cache")
     monkeypatch.delenv("ADREC_CACHE", raising=False)
     real = module.pooch.retrieve
@@ -261,9 +260,9 @@ def test_random_logs_against_plain_python(tmp_path, ending):
         min_rating, k = int(rng.integers(1, 5)), int(rng.integers(1, 5))
         histories, items = plain_python(log, min_rating, k)
         if not histories or min(map(len, histories.values())) < 3:
-            with pytest.raises(InputError, match="at least 3 are needed|none the k-core"): load_data(path, min_rating, k)
+            with pytest.raises(InputError, match="at least 3 are needed|none the k-core"): load_data(path, min_rating=min_rating, k_core=k)
             continue
-        data, compared = load_data(path, min_rating, k), compared + 1
+        data, compared = load_data(path, min_rating=min_rating, k_core=k), compared + 1
         ids = data.item_info.item_id.to_numpy()
         assert data.user_ids.tolist() == list(histories) and ids.tolist() == items, "numbered by first appearance after filtering"
         for row, history in enumerate(histories.values()):
@@ -309,7 +308,7 @@ def cached(tmp_path, monkeypatch):
     reads = []
     read = module.read_interactions
     monkeypatch.setattr(module, "read_interactions", lambda path, *a, **k: reads.append(path) or read(path, *a, **k))
-    monkeypatch.setattr(module, "CACHE_FROM", 0)
+    monkeypatch.setattr(module, "_CACHE_FROM", 0)
     monkeypatch.setenv("ADREC_CACHE", str(tmp_path/"cache"))
     return reads
 
@@ -358,7 +357,7 @@ def test_each_argument_has_an_entry_of_its_own(tmp_path, cached):
 def test_another_version_does_not_read_the_entry(tmp_path, cached, monkeypatch):
     path = write(tmp_path, "t.csv", GOOD)
     load_data(path)
-    for name, value in (("CACHE_FORMAT", -1), ("__version__", "another")):
+    for name, value in (("_CACHE_FORMAT", -1), ("__version__", "another")):
         monkeypatch.setattr(module, name, value)
         load_data(path)
     assert len(cached) == 3
@@ -562,11 +561,12 @@ def test_archives_and_folders(tmp_path, expected):
     with pytest.raises(InputError, match="no.zip: cannot be read"): load_data(tmp_path/"no.zip")
 
 def test_an_archive_that_grows_without_end_is_stopped(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "MOST_UNPACKED", (20, 1000))
+    monkeypatch.setattr(formats, "_MOST_TIMES", 20)
+    monkeypatch.setattr(formats, "_MOST_BYTES", 1000)
     path = write(tmp_path, "t.csv.gz", HEAD + "u1,i1,1\n" * 100_000)
     with pytest.raises(InputError, match="20 times its size"): load_data(path)
-    monkeypatch.setattr(module, "LONGEST_LINE", 1_000_000)
-    monkeypatch.setattr(module, "MOST_UNPACKED", (10_000, 1000))
+    monkeypatch.setattr(formats, "_LONGEST_LINE", 1_000_000)
+    monkeypatch.setattr(formats, "_MOST_TIMES", 10_000)
     with pytest.raises(InputError, match="a line is longer"): load_data(write(tmp_path, "z.csv.gz", HEAD + "0" * 6_000_000))
 
 
@@ -618,7 +618,7 @@ def test_the_cache_is_private_and_keeps_notes(tmp_path, cached, monkeypatch):
     first, again = load_data(path), load_data(path)
     assert len(cached) == 1 and first.notes == again.notes != []
     assert (tmp_path/"cache"/"sequences").stat().st_mode & 0o077 == 0
-    monkeypatch.setattr(module, "is_ours", lambda entry: False)
+    monkeypatch.setattr(module, "_is_ours", lambda entry: False)
     load_data(path)
     assert len(cached) == 2, "another user's entry was believed"
 
@@ -759,7 +759,7 @@ def test_quotes_that_became_part_of_ids_are_noted(tmp_path):
         notes = load_data(write(tmp_path, name, lines(sep, rows=quoted)), min_rating=0, k_core=0).notes
         assert [re.search('.*_ids, such as *("..").* quote', n)[1] for n in notes if "quote" in n] == ['"u0"', '"i0"'][name == "t.csv":], (name, notes)
 
-SAID = {
+ONE_LINE_EACH = {
     "a separator inside": ("t.dat", lines("::").replace("i1", "i\x1f1", 1).encode(), {}, ["\\x1f", "'::'"]),
     "NUL": ("t.csv", GOOD + "u9\0,i1,9\n", {}, ["line 17: the user_id 'u9\\x00' holds"]),
     "a line end in JSON": ("t.jsonl", b'{"user_id": "a", "item_id": "x\\r", "timestamp": 1}\n', {}, ["line 1: the item_id 'x\\r' holds a line end"]),
@@ -780,9 +780,9 @@ SAID = {
     "a name to quote": ("t.csv", "user_id,item_id,my time $1\na,x,1\n", {}, ["--time-column 'my time $1'"]),
 }
 
-@pytest.mark.parametrize("fault", SAID)
+@pytest.mark.parametrize("fault", ONE_LINE_EACH)
 def test_said_in_one_line(tmp_path, fault):
-    name, text, options, parts = SAID[fault]
+    name, text, options, parts = ONE_LINE_EACH[fault]
     with pytest.raises(InputError) as caught: load_data(write(tmp_path, name, text), **options)
     message = str(caught.value).replace(str(tmp_path), "")
     assert message.isprintable() and len(message) < 500 and all(part in message for part in parts), message
@@ -813,3 +813,150 @@ def test_bytes_in_parquet_are_text_or_named(tmp_path):
         table([b"\xff1", b"\xfe2", b"i3"], kind)
         with pytest.raises(InputError, match="'item_id' holds bytes") as caught: load_data(tmp_path/"t.parquet")
         assert "encoding" not in str(caught.value)
+
+
+# Tables in memory
+
+MOMENTS = pd.to_datetime([t for *_, t in ROWS], unit="s")
+ISO = pd.DataFrame([(f"user {u}", f"00{i[1:]}", t.isoformat()) for (u, i, _, _), t in zip(ROWS, MOMENTS)], columns=["user_id", "item_id", "timestamp"]).iloc[::-1].reset_index(drop=True)
+
+class Frames:
+    "What polars offers, without polars."
+    def __init__(self, frame, ways):
+        if "arrow" in ways: self.to_arrow = lambda: pyarrow.Table.from_pandas(frame, preserve_index=False)
+        if "pandas" in ways: self.to_pandas = frame.copy
+
+def polars_frame(frame): return pytest.importorskip("polars").from_pandas(frame)
+
+AS_TABLE = {"pandas": lambda frame: frame, "Arrow": lambda frame: pyarrow.Table.from_pandas(frame, preserve_index=False), "polars": polars_frame,
+            "to_arrow": lambda frame: Frames(frame, ["arrow", "pandas"]), "to_pandas": lambda frame: Frames(frame, ["pandas"]),
+            "batch": lambda frame: pyarrow.RecordBatch.from_pandas(frame, preserve_index=False)}
+
+@pytest.mark.parametrize("kind", AS_TABLE)
+@pytest.mark.parametrize("options", [{}, dict(k_core=2), dict(order="lines"), dict(min_user_items=3)])
+def test_a_table_gives_the_data_of_its_csv(tmp_path, kind, options):
+    "Text ids with zeros in front and ISO times; with and without dates as dates."
+    ISO.to_csv(tmp_path/"log.csv", index=False)
+    expected = load_data(tmp_path/"log.csv", **options)
+    for frame in (ISO, ISO.assign(timestamp=pd.to_datetime(ISO.timestamp))):
+        before, data = frame.copy(), load_data(AS_TABLE[kind](frame), name="log", **options)
+        data = module.replace(data, source=expected.source)
+        assert_same(data, expected)
+        assert data.notes == expected.notes
+        pd.testing.assert_frame_equal(frame, before)
+
+OTHER_TYPES = {
+    "categories": lambda f: f.astype({"user_id": "category", "timestamp": "category"}), "objects": lambda f: f.astype(object), "nullable": lambda f: f.convert_dtypes(),
+    "of Arrow": lambda f: f.convert_dtypes(dtype_backend="pyarrow"), "indices": lambda f: f.set_index(["timestamp", "user_id"]), "shuffled labels": lambda f: f.set_axis(range(90, 90 - len(f), -1)),
+    "bytes": lambda f: f.assign(user_id=[u.encode() for u in f.user_id]), "a second name": lambda f: f.rename(columns={"user_id": "User ID"}),
+    "small numbers": lambda f: f.astype({"timestamp": "int32", "rating": "int8"}), "unsigned": lambda f: f.astype({"timestamp": "uint64"}), "texts": lambda f: f.assign(timestamp=f.timestamp.astype(str), rating=f.rating.astype(str))}
+
+@pytest.mark.parametrize("kind", OTHER_TYPES)
+def test_types_that_a_frame_may_have(expected, kind):
+    data = load_data(OTHER_TYPES[kind](pd.DataFrame(ROWS, columns=["user_id", "item_id", "rating", "timestamp"])), min_rating=0, k_core=0)
+    assert data.fingerprint() == expected and data.timestamps.dtype == np.int64 and data.preprocessing == dict(min_rating=None, k_core=None)
+
+@pytest.mark.parametrize("ids", [[1, 2, 3], [1.0, 2.0, 3.0], ["1", "2", "3"], [1, "2", 3.0], pd.array([1, 2, 3], dtype="Int64"), pd.array([1, 2, 3], dtype="Float64"),
+                                 pd.Categorical([1.0, 2.0, 3.0]), pd.Categorical([1, 2, 3]), np.array([1, 2, 3], dtype=object), np.array([1, 2, 3], dtype="int8")])
+def test_ids_become_the_same_texts(ids):
+    data = load_data(pd.DataFrame({"user_id": ids, "item_id": ids, "timestamp": 1}).loc[[0, 0, 0, 1, 1, 1, 2, 2, 2]].assign(timestamp=range(9)))
+    assert data.user_ids.tolist() == data.item_info.item_id.tolist() == ["1", "2", "3"]
+
+@pytest.mark.parametrize("how", ["datetime64[s]", "datetime64[ms]", "datetime64[us]", "datetime64[ns]", "zone", "python", "ISO", "category", "period"])
+def test_dates_become_the_same_seconds(how):
+    times, texts = pd.Series(pd.to_datetime(["2024-05-01 10:00:00", "2024-05-01 09:59:59", "2024-05-02 00:00:00"])), ["2024-05-01T10:00:00", "2024-05-01T09:59:59", "2024-05-02T00:00:00"]
+    times = {"zone": lambda: times.dt.tz_localize("UTC").dt.tz_convert("Asia/Tokyo"), "python": lambda: pd.Series([t.to_pydatetime() for t in times], dtype=object), "ISO": lambda: texts,
+             "category": lambda: times.astype("category"), "period": lambda: times.dt.to_period("s")}.get(how, lambda: times.astype(how))()
+    data = load_data(pd.DataFrame({"user_id": "a", "item_id": list("xyz"), "timestamp": times}))
+    assert data.timestamps.tolist() == [1714557599, 1714557600, 1714608000] and data.sequence(0).tolist() == [2, 1, 3]
+
+def test_fractions_of_a_second_do_not_depend_on_the_unit(tmp_path):
+    times = pd.Series(pd.to_datetime(1_300_000_000_000_000 + np.arange(50) * 123_457, unit="us"))
+    frame = pd.DataFrame({"user_id": "a", "item_id": [f"i{n}" for n in range(50)], "timestamp": times})
+    frame.to_csv(tmp_path/"t.csv", index=False)
+    for kind in ("us", "ns"): assert np.array_equal(load_data(frame.astype({"timestamp": f"datetime64[{kind}]"})).timestamps, load_data(tmp_path/"t.csv").timestamps)
+
+def faulty(column, value):
+    frame = pd.DataFrame(ROWS, columns=["user_id", "item_id", "rating", "timestamp"]).astype({column: object}).set_axis(range(100, 120))
+    frame.iat[7, frame.columns.get_loc(column)] = value
+    return frame
+
+@pytest.mark.parametrize("column, value, part", [
+    ("user_id", None, "the user_id is empty or NaN"), ("item_id", pd.NA, "the item_id is empty"), ("item_id", " ", "the item_id is empty"), ("user_id", ["a"], "an id is text or a number"),
+    ("user_id", "a\nb", "holds a line end"), ("timestamp", pd.NaT, "the timestamp '' cannot be read"), ("timestamp", "noon", "'noon'"), ("timestamp", True, "'True'"),
+    ("rating", None, "the rating ''"), ("rating", "good", "'good'")])
+def test_faults_of_a_frame_are_named_by_row(column, value, part):
+    with pytest.raises(InputError) as caught: load_data(faulty(column, value), min_rating=0, k_core=0)
+    message = str(caught.value)
+    assert message.startswith("DataFrame, row 7: ") and part in message and "\n" not in message
+
+@pytest.mark.parametrize("make, part", [
+    (lambda f: f.assign(timestamp=pd.to_timedelta(f.timestamp, unit="s")), "row 0: the timestamp '15046 days"), (lambda f: f.assign(rating=pd.to_datetime(f.timestamp)), "row 0: the rating"),
+    (lambda f: f.rename(columns={"user_id": "who"}), "--user-column who"), (lambda f: pd.concat([f, f.user_id], axis=1), "2 columns could be"), (lambda f: f[:0], "no interactions in this table"),
+    (lambda f: pd.concat([f, f[3:4]]), "row 20: .* stand already in row 3"), (lambda f: f.assign(item_id=pd.Series(["\ud800"] * len(f), dtype=object)), "cannot be read"), (lambda f: pyarrow.chunked_array([[1]]), "no table of columns"),
+    (lambda f: f.user_id, "not Series"), (lambda f: [f], "not list"), (lambda f: None, "not NoneType")])
+def test_what_no_frame_should_be(make, part):
+    frame = pd.DataFrame(ROWS, columns=["user_id", "item_id", "rating", "timestamp"]).astype({"item_id": object})
+    with pytest.raises(InputError, match=part) as caught: load_data(make(frame), min_rating=0, k_core=0)
+    assert "\n" not in str(caught.value)
+
+def test_names_of_tables_and_options_of_files(monkeypatch, tmp_path):
+    monkeypatch.setenv("ADREC_CACHE", str(tmp_path/"cache"))
+    monkeypatch.setattr(module, "_CACHE_FROM", 0)
+    assert load_data(ISO).name == "DataFrame" and load_data(ISO, name="shop").name == "shop" and load_data("synthetic", name="toy").name == "toy"
+    named = ISO.copy()
+    named.attrs["name"] = "guests"
+    assert load_data(named).name == "guests" and "in memory" in load_data(named).source and not (tmp_path/"cache").exists()
+    for option in (dict(sep=","), dict(header=False), dict(encoding="latin-1")):
+        with pytest.raises(InputError, match="no meaning for tables in memory"): load_data(ISO, **option)
+    with pytest.raises(InputError, match="shop: .*k_core=99"): load_data(ISO, name="shop", k_core=99)
+    assert load_data(ISO.set_axis([0, 1, 2], axis=1), user=0, item=1, time=2).fingerprint() == load_data(ISO).fingerprint()
+
+def test_any_path(tmp_path):
+    class Here:
+        def __fspath__(self): return str(tmp_path/"t.csv")
+    path = write(tmp_path, "t.csv", GOOD)
+    assert load_data(Here()).fingerprint() == load_data(str(path)).fingerprint() and load_data(path, name="good").name == "good"
+
+
+# Options as one declaration
+
+def test_options_in_one_record_or_one_by_one(tmp_path):
+    path = write(tmp_path, "t.csv", GOOD.replace(",", ";").replace("user_id", "who"))
+    options = DataOptions(user="who", sep="semicolon", k_core=2)
+    assert load_data(path, options).fingerprint() == load_data(path, user="who", sep=";", k_core=2).fingerprint()
+    assert load_data(path, options, k_core=0).preprocessing["k_core"] is None and read_interactions(path, options, order="lines").timestamp.tolist() == list(range(15))
+    assert options.changed() == dict(user="who", sep=";", k_core=2) and DataOptions().changed() == {} and DataOptions(**options.changed()) == options
+
+@pytest.mark.parametrize("options, part", [
+    (dict(min_rating=np.nan), "min_rating is a number"), (dict(min_rating="4"), "min_rating is a number, not '4'"), (dict(min_rating=True), "min_rating"), (dict(k_core=2.5), "whole number"),
+    (dict(min_user_items=-1), "min_user_items is a whole number"), (dict(k_core="5"), "whole number"), (dict(user=None), "user must be text"), (dict(header=None), "header must be True or False"),
+    (dict(sep=""), "sep is what stands"), (dict(sep=3), "sep is what stands"), (dict(encoding=5), "no encoding"), (dict(time_format=5), "time_format=5"), (dict(order="rows"), "'time' or 'lines'"),
+    (dict(order="lines", time="when"), "--order lines"), (dict(order="lines", drop_duplicates=True), "leave out drop_duplicates"), (dict(drop_duplicates=1), "drop_duplicates must be")])
+def test_options_that_cannot_be(options, part):
+    for make in (DataOptions, lambda **options: load_data(ISO, **options)):
+        with pytest.raises(InputError, match=re.escape(part)) as caught: make(**options)
+        assert "\n" not in str(caught.value)
+
+def test_options_that_are_none():
+    with pytest.raises(InputError, match="unknown option 'kcore'. Did you mean 'k_core'"): load_data(ISO, kcore=3)
+    with pytest.raises(InputError, match="given by name, such as k_core=5; not 4"): load_data(ISO, 4)
+    with pytest.raises(InputError, match="leave out user, sep"): load_data("ml-100k", sep=";", user="who")
+
+def test_every_option_has_a_type_a_default_and_a_sentence():
+    from dataclasses import fields
+    from inspect import signature
+    from fastcore.docments import docments
+    about, shown = docments(DataOptions), docments(load_data)
+    for field in fields(DataOptions):
+        assert about[field.name][0].isupper() and about[field.name][-1] in ".?" and shown[field.name] == about[field.name]
+        assert signature(load_data).parameters[field.name].default == field.default
+    assert all(isinstance(value, int) for value in DataOptions(k_core=5.0, min_rating=np.int64(4)).changed().values())
+
+
+# Numbers in front of nothing
+
+def test_blank_lines_at_the_end_cost_no_digits(tmp_path):
+    nano = 1_400_000_000_000_000_000
+    path = write(tmp_path, "t.csv", HEAD + f"a,x,{nano + 2}\na,y,{nano + 1}\na,z,{nano}\n\n,,\n")
+    assert load_data(path).timestamps.tolist() == [nano, nano + 1, nano + 2]
