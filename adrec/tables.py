@@ -20,9 +20,9 @@ import pandas as pd
 
 from . import collapse
 from .checks import InputError, one_line, shown
-from .columns import (column_role, file_stem, frame_table, id_texts, is_frame, items_beside,
-                           known_columns, open_text, ROLE_NAMES, text_frame)
-from .formats import file_kind, plain_name
+from .columns import (bare_name, column_role, file_stem, frame_table, id_texts, is_frame,
+                           items_beside, known_columns, open_text, ROLE_NAMES, text_frame)
+from .formats import file_kind
 from .spectra import as_table
 from .vectors import choose_array, read_parquet_table, read_vectors, takes_key
 
@@ -138,7 +138,7 @@ def _names(path):
 
 def read_tables(
     paths,         # a run folder or a file (see `TABLE_READERS`), or several of them
-    key:str|None=None,  # which array, column of vectors or family of columns, if a file holds several
+    key:str|None=None,  # which array, column of vectors or family of columns, if there are several
     ids:str|None=None,  # which column holds the ids, for CSV and Parquet
     drop_padding:bool=False,  # leave out row 0 and rows of zeros (of files, not of runs)
 )->dict:           # name → `Table`
@@ -177,13 +177,14 @@ def _held(source, where, key)->dict:
         return dict(vectors=as_table(choose_array(where, arrays, key)))  # a `state_dict`
     if key is not None: raise InputError(f"key={key!r} chooses among several tables in a file, a "
                                          f"data frame or a state_dict, and this is a {where}")
-    ids = source if isinstance(source, Mapping) else getattr(source, "index_to_key", None)
+    ids = source if isinstance(source, Mapping) else getattr(
+        getattr(source, "wv", source), "index_to_key", None)  # of gensim
     return dict(vectors=as_table(source)) | ({} if ids is None else dict(ids=id_texts(ids)))
 
 def table_of(
     source,                # a path, a run, a data frame, or what `as_table` takes
     name:str|None=None,    # what to call it; None: the name of the file or run, if it has one
-    key:str|None=None,     # which array, column of vectors or family of columns, if there are several
+    key:str|None=None,     # see `read_tables`; also chooses in a `state_dict`
     ids=None,              # the name of the column with the ids; or the ids themselves, one per row
     drop_padding:bool=False,  # leave out row 0 and rows of zeros (not of runs)
 )->Table:
@@ -300,8 +301,6 @@ def _label_frame(path, ids=None, header=0)->pd.DataFrame:
     return frame.map(lambda cell: "" if np.ndim(cell) == 0 and pd.isna(cell) else text(cell))
 
 # %% ../nbs/26_tables.ipynb #839ef420
-def _is_item_id(name)->bool: return plain_name(str(name).split(":")[0]) == "itemid"
-
 def _label_ids(path, frame, ids):  # name of a column, or None
     "The column of a label file that is most like the ids of the table."
     wanted = set(ids or ())
@@ -314,8 +313,8 @@ def _label_ids(path, frame, ids):  # name of a column, or None
     found = [c for c in found if 2 * hits[c] >= most]
     found = [c for c in found if column_role(c) == "id"] or found
     best = [c for c in found if hits[c] == max(hits[c] for c in found)]
-    first = next((c for c in best if _is_item_id(c)), best[0])
-    rival = next((c for c in best if most and not _is_item_id(first)
+    first = next((c for c in best if bare_name(c) == "item_id"), best[0])
+    rival = next((c for c in best if most and bare_name(first) != "item_id"
                   and not frame[c].equals(frame[first])), None)
     if rival is not None:
         raise InputError(f"{path}: are the ids in {first!r} or in {rival!r}? Keep one of them")
@@ -323,7 +322,7 @@ def _label_ids(path, frame, ids):  # name of a column, or None
 
 def _label_columns(path, frame, ids)->tuple:  # names of the id column (or None), the label column
     "Which column holds ids, and which labels; InputError if that is not clear."
-    names = {plain_name(column): column for column in reversed(frame.columns)}
+    names = {bare_name(column): column for column in reversed(frame.columns)}
     name = _label_ids(path, frame, ids) if frame.shape[1] > 1 else None
     others = [c for c in frame.columns if c != name and column_role(c) != "index"]
     called = [names[n] for n in ROLE_NAMES["label"] if n in names and names[n] != name]
@@ -350,8 +349,9 @@ def _matched(path, frame, name, label, ids)->tuple:
     if 10 * hits < min(len(label_of), len(set(ids))):
         what = f"only {hits} of {len(label_of)} ids" if hits else "no id"
         are = "are ids" if hits else "is an id"
-        raise InputError(f"{path}: {what} in column {name!r} (such as {shown(frame[name].iloc[0])}) "
-                         f"{are} of the table (such as {shown(ids[0])})")
+        some = shown(frame[name].iloc[0])
+        raise InputError(f"{path}: {what} in column {name!r} (such as {some}) {are} of "
+                         f"the table (such as {shown(ids[0])})")
     labels = [label_of.get(i.strip(), "") for i in ids]
     missing = sum(label == "" for label in labels)
     return labels, [f"{path}: {missing} of {len(ids)} items have no label"] if missing else []

@@ -253,7 +253,7 @@ def test_tokens_may_be_numbers_and_quotes():
     ("the 1 2\n\nof 3 4\n", "line 2 is blank; a token and 2 numbers"),
     ("9 2\nthe 1 2\nof 3 4\n", "line 1: announces 9 vectors, but 2 lines follow"),
     ("the\nof\n", "line 1: a token and its numbers"),
-    ("", "what is inside is nothing at all"), (" \n", "line 1: a token and its numbers"),
+    ("", "it holds nothing at all"), (" \n", "line 1: a token and its numbers"),
     ("0.5 1 2\n0.25 3 4\n", "begins with a number"),
     (b"a 1 2\n\xff\xfe 3 4\n", "line 2: the token is not UTF-8"),
     ("a 1 2\nb nan 4\n", "NaN or infinite values in 1 of 2 rows \\(rows 1\\)"),
@@ -501,7 +501,7 @@ def test_decimals_and_empty_columns():
 @pytest.mark.parametrize("ending", [".npy", ".npz", ".pt", ".bin", ".safetensors", ".parquet"])
 @pytest.mark.parametrize("content, said", [
     (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS pointer"), (b"<!DOCTYPE html><html>", "web page"),
-    (b"\xba\x16\x4f\x2f" + bytes(99), "fastText"), (gzip.compress(b"x", mtime=0), "gzip"), (b"words and more\n" * 9, "inside is text")])
+    (b"\xba\x16\x4f\x2f" + bytes(99), "fastText"), (gzip.compress(b"x", mtime=0), "gzip"), (b"words and more\n" * 9, "holds text")])
 def test_files_that_are_not_what_they_are_called(ending, content, said):
     with pytest.raises(InputError, match=f"t{ending} .*{said}") as e: read_tables(write(f"t{ending}", content))
     assert "allow_pickle" not in str(e.value) and "\n" not in str(e.value)
@@ -558,7 +558,7 @@ def test_a_claim_takes_no_memory(name, content):
     tracemalloc.start()
     try:
         with pytest.raises(InputError, match=name): read_tables(name)
-        assert tracemalloc.get_traced_memory()[1] < 20e6
+        assert tracemalloc.get_traced_memory()[1] < 30e6
     finally: tracemalloc.stop()
 
 
@@ -822,4 +822,4 @@ def test_a_comma_in_an_id_and_old_line_ends():
     FRAME.set_axis(ids).to_csv("t.csv")
     assert one("t.csv").ids == ids
     write("t.csv", FRAME.to_csv().replace("\n", "\r"))
-    with pytest.raises(InputError, match="carriage return alone"): one("t.csv")
+    assert one("t.csv").ids == IDS, "lines that end with a carriage return alone, as on old computers"
