@@ -21,7 +21,7 @@ import pandas as pd
 from . import collapse
 from .checks import InputError, one_line, shown
 from .columns import (bare_name, column_role, file_stem, frame_table, id_texts, is_frame,
-                           items_beside, known_columns, open_text, ROLE_NAMES, text_frame)
+                           items_beside, describe_rows, open_text, ROLE_NAMES, text_frame)
 from .formats import file_kind
 from .spectra import as_table
 from .vectors import choose_array, read_parquet_table, read_vectors, takes_key
@@ -85,7 +85,7 @@ def _run_table(path, stage1=False)->dict:
     if len(vectors) != len(frame):
         raise InputError(f"{path / 'items.csv'} has {len(frame)} items, the table has "
                          f"{len(vectors)} rows")
-    return dict(vectors=vectors, **known_columns(frame, "item_id"))
+    return dict(vectors=vectors, **describe_rows(frame, "item_id"))
 
 def _read_run(path)->dict:
     found = _run_table(path)
@@ -164,7 +164,7 @@ def _is_run(source)->bool:
 def _run_in_memory(run)->dict:
     "Vectors, ids, titles, labels and popularity of a `Run`."
     found = dict(vectors=as_table(run.model), popularity=getattr(run, "counts", None),
-                 **known_columns(run.items, "item_id"))
+                 **describe_rows(run.items, "item_id"))
     if len(found["vectors"]) != len(run.items):
         raise InputError(f"the run has {len(run.items)} items, and its model "
                          f"{len(found['vectors'])} vectors")
