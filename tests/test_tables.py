@@ -166,7 +166,7 @@ def test_candidates_are_listed_the_likely_one_first_and_never_guessed(name, save
     save(name)
     with pytest.raises(InputError) as e: read_tables(name)
     said = str(e.value)
-    assert said.startswith(f"{name} holds 3 tables; choose one with --key: {way}item_embedding.weight (30 x 6), ")
+    assert said.startswith(f"{name} holds 3 tables; choose one with key=... or --key: {way}item_embedding.weight (30 x 6), ")
     assert "layer.weight (5 x 4)" in said and "bias" not in said and "counts" not in said
     np.testing.assert_allclose(one(name, f"{way}item_embedding.weight").vectors, VECTORS)
     assert one(name, f"{way}counts").vectors.shape == (3, 3), "whole numbers count if somebody asks for them"
@@ -465,7 +465,7 @@ def test_a_dimension_with_a_word_in_every_cell_is_refused():
 def test_two_columns_of_vectors():
     frame = pd.DataFrame({"id": IDS, "text": list(VECTORS), "image": list(-VECTORS), "genres": [["a", "b"]] * 30})
     frame.to_parquet("t.parquet")
-    with pytest.raises(InputError, match="2 columns of vectors; choose one with --key: image, text"): read_tables("t.parquet")
+    with pytest.raises(InputError, match="2 columns of vectors; choose one with key=... or --key: image, text"): read_tables("t.parquet")
     np.testing.assert_array_equal(one("t.parquet", "image").vectors, -VECTORS)
     frame.rename(columns={"text": "embedding"}).to_parquet("u.parquet")
     np.testing.assert_array_equal(one("u.parquet").vectors, VECTORS)
@@ -551,14 +551,14 @@ def claims(shape):
 @pytest.mark.parametrize("name, content", [
     ("t.npy", claims((10**12, 128)) + bytes(64)), ("t.npy.gz", gzip.compress(claims((10**12, 128)) + bytes(64), mtime=0)),
     ("t.bin", b"1000000000000 128\na " + bytes(512)), ("t.vec", b"1000000000000 2\na 1 2\n"), ("u.vec", b"2 1000000000000\na 1 2\n"),
-    ("t.txt.gz", gzip.compress(b"a 1 2\n" * 12_000_000, mtime=0)), ("t.safetensors", (99).to_bytes(8, "little") + b'{"x":{"dtype":"F32","shape":[1000000000000,128],"data_offsets":[0,512000000000000]}}'.ljust(99))])
+    ("t.txt.gz", gzip.compress((b"a" + b" 1" * 5000 + b"\n") * 11_000, mtime=0)), ("t.safetensors", (99).to_bytes(8, "little") + b'{"x":{"dtype":"F32","shape":[1000000000000,128],"data_offsets":[0,512000000000000]}}'.ljust(99))])
 def test_a_claim_takes_no_memory(name, content):
     import tracemalloc
     write(name, content)
     tracemalloc.start()
     try:
         with pytest.raises(InputError, match=name): read_tables(name)
-        assert tracemalloc.get_traced_memory()[1] < 20e6
+        assert tracemalloc.get_traced_memory()[1] < 30e6
     finally: tracemalloc.stop()
 
 
@@ -822,4 +822,4 @@ def test_a_comma_in_an_id_and_old_line_ends():
     FRAME.set_axis(ids).to_csv("t.csv")
     assert one("t.csv").ids == ids
     write("t.csv", FRAME.to_csv().replace("\n", "\r"))
-    with pytest.raises(InputError, match="carriage return alone"): one("t.csv")
+    assert one("t.csv").ids == IDS, "lines that end with a carriage return alone, as on old computers"
