@@ -26,7 +26,6 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from .checks import InputError, listed, short
-from .data import encode_ids
 
 # %% ../nbs/22_formats.ipynb #feb70b64
 _MOST_TIMES, _MOST_BYTES = 200, 100_000_000  # a packed file may grow to that, the larger of the two
@@ -45,7 +44,7 @@ def _packed_member(path:Path)->str:
                  if not i.is_dir() and not i.filename.startswith("__MACOSX/")]
     if len(names) == 1: return names[0]
     raise InputError(f"{short(path, 200)}: there are {len(names)} files in this archive "
-                     f"({listed(names)}); unpack it, and name the one with the interactions")
+                     f"({listed(names)}); unpack it, and name the one that is meant")
 
 def content_kind(
     path:Path,  # a file, or a folder with the parts of one, that exists
@@ -469,6 +468,7 @@ def read_parquet(
         frames.append(_arrow_frame(table, names, ranges, where))
     for column in ("user_id", "item_id"):  # a number here and text there: text everywhere
         if len({str(frame[column].dtype) for frame in frames}) > 1:
+            from adrec.data import encode_ids  # here, for it loads torch
             for frame in frames: frame[column] = encode_ids(frame[column]).astype(object)
     table = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
     table.index = pd.RangeIndex(1, len(table) + 1, name="row")
