@@ -101,13 +101,15 @@ def as_table(
     embeddings,  # whatever holds vectors, see `read_embeddings`: (N, d)
 )->np.ndarray:   # float64, (N, d); may share memory with the input
     "The item table as float64; InputError for another shape, under 2 items, NaN, infinity."
-    table = read_embeddings(embeddings).vectors
+    held = read_embeddings(embeddings)
+    table = held.vectors
     if table.ndim != 2 or table.shape[1] == 0:
         raise InputError(f"an embedding table has shape (items, dimensions), got {table.shape}")
     if len(table) < 2: raise InputError(f"a spectrum needs at least 2 items, got {len(table)}")
     bad = np.flatnonzero(~np.isfinite(table).all(axis=1))
     if len(bad):
-        rows = ", ".join(map(str, bad[:5])) + (", …" if len(bad) > 5 else "")
+        names = bad[:5] if held.ids is None else [shown(held.ids[i]) for i in bad[:5]]
+        rows = ", ".join(map(str, names)) + (", …" if len(bad) > 5 else "")
         raise InputError(f"NaN or infinite values in {len(bad)} of {len(table)} rows "
                          f"(rows {rows}): the training diverged, or the file is damaged")
     return table
