@@ -51,7 +51,7 @@ def _numbers(values)->np.ndarray:
 # %% ../nbs/09_spectra.ipynb #93418586
 def _frame(frame)->Embeddings:
     "A pandas or polars data frame in which every column is a dimension."
-    kinds = [getattr(t, "kind", None) or "fiO"[0 if t.is_float() else 1 if t.is_integer() else 2]
+    kinds = [getattr(t, "kind", None) or ("f" if t.is_float() else "i" if t.is_integer() else "O")
              for t in frame.dtypes]
     other = [name for name, kind in zip(frame.columns, kinds)
              if kind not in ("f" if "f" in kinds else "iu")]

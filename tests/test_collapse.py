@@ -353,7 +353,7 @@ def test_diagnosis_is_plain_json_and_prints_its_numbers():
 
 def test_a_diagnosis_shows_itself_and_escapes_what_it_was_given():
     x = rng().normal(size=(60, 8))
-    x[[0, 59]] = 0, x[3]
+    x[0], x[59] = 0, x[3]
     found = diagnose(dict(zip(["<i>", *range(1, 60)], x)), ["a", "<b>"] * 30, name="<script>")
     page = found._repr_html_()
     assert "<script>" not in page and "&lt;script&gt;" in page and "<i>" not in page and "id &#x27;&lt;i&gt;&#x27;" in page
