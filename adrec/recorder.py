@@ -15,8 +15,7 @@ import numpy as np
 from fastcore.basics import patch
 
 from .checks import InputError, write_atomically
-from .spectra import _unwrap, covariance_eigenvalues, mean_cosine, spectral_scores
-from .training import is_main_process
+from .spectra import covariance_eigenvalues, mean_cosine, read_embeddings, spectral_scores
 
 # %% ../nbs/27_recorder.ipynb #a4b577a8
 @dataclass(frozen=True)
@@ -28,8 +27,8 @@ class Recording:
     boundaries:list          # (record, system, stage): where each stage begins; the last is "end"
     n_items:int              # N
     d:int                    # dimensions
-    vectors:np.ndarray=None  # vectors of the sampled items, (S, M, d)
-    sample_items:np.ndarray=None  # their item numbers 1..N, (M,)
+    vectors:np.ndarray|None=None       # vectors of the sampled items, (S, M, d)
+    sample_items:np.ndarray|None=None  # their item numbers 1..N, (M,)
 
 # %% ../nbs/27_recorder.ipynb #46ff54bc
 class CollapseRecorder:
@@ -64,7 +63,7 @@ class CollapseRecorder:
 @patch
 def _record(self:CollapseRecorder, state):
     "Measure the table once; a table that is not finite leaves NaN, for training to complain about."
-    table = _unwrap(state.model)
+    table = read_embeddings(state.model).vectors
     self.shape, finite = table.shape, np.isfinite(table).all()
     moving = finite and table.any(axis=1).all()
     values = covariance_eigenvalues(table if finite else np.zeros(self.shape))
@@ -97,9 +96,9 @@ def _thin(self:CollapseRecorder):
     "Look half as often, and keep only what would then have been recorded, and the boundaries."
     self.every *= 2
     marks = {record for record, *_ in self.boundaries}
-    kept = [i for i, row in enumerate(self.rows) if i in marks or row["step"] % self.every == 0]
-    place = {old: new for new, old in enumerate(kept)}
-    self.rows = [self.rows[i] for i in kept]
+    left = [i for i, row in enumerate(self.rows) if i in marks or row["step"] % self.every == 0]
+    place = {old: new for new, old in enumerate(left)}
+    self.rows = [self.rows[i] for i in left]
     self.boundaries = [(place[record], *rest) for record, *rest in self.boundaries]
 
 def run_recorder(
@@ -107,6 +106,7 @@ def run_recorder(
     n_items:int,  # its catalogue
 )->list:          # of callbacks; none in processes that only help
     "What every `adrec train` records: about 50 times the spectrum and 300 items, `spectra.npz`."
+    from adrec.training import is_main_process
     if not is_main_process(): return []
     return [CollapseRecorder(1, min(300, n_items), path=Path(folder) / "spectra.npz", most=50)]
 
@@ -151,12 +151,14 @@ def recording(self:CollapseRecorder)->Recording:
 @patch
 def save(self:CollapseRecorder, path)->Path:
     "Write the recording to one `.npz` file: moved into place whole, and readable without pickle."
-    rec, buffer = self.recording, io.BytesIO()
-    arrays = dict(steps=rec.steps, eigenvalues=rec.eigenvalues, shape=np.array(self.shape))
-    arrays |= {f"score_{name}": score for name, score in rec.scores.items()}
+    recording, buffer = self.recording, io.BytesIO()
+    arrays = dict(steps=recording.steps, eigenvalues=recording.eigenvalues,
+                  shape=np.array(self.shape))
+    arrays |= {f"score_{name}": score for name, score in recording.scores.items()}
     for i, (name, kind) in enumerate([("records", int), ("systems", str), ("stages", str)]):
-        arrays[f"boundary_{name}"] = np.array([b[i] for b in rec.boundaries], dtype=kind)
-    if rec.vectors is not None: arrays |= dict(vectors=rec.vectors, sample_items=rec.sample_items)
+        arrays[f"boundary_{name}"] = np.array([b[i] for b in recording.boundaries], dtype=kind)
+    if recording.vectors is not None:
+        arrays |= dict(vectors=recording.vectors, sample_items=recording.sample_items)
     np.savez_compressed(buffer, **{name: _small(array) for name, array in arrays.items()})
     return write_atomically(path, buffer.getvalue())
 

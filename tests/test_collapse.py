@@ -1,43 +1,29 @@
-"The diagnostics of adrec.collapse against oracles, known answers, their noise nulls, and bad input."
+"Neighbours, limits and verdicts of adrec.collapse against oracles, known answers, noise, and bad input."
 import json, os
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from scipy.integrate import quad
-from scipy.stats import chi2, entropy, ks_2samp, kstest, norm, skew
+from scipy.stats import norm, skew
 from sklearn.neighbors import NearestNeighbors
 from torch import nn
 
 from adrec import collapse
-from adrec.collapse import VERDICTS, cone_limit, diagnose, hubness, hubness_null, linear_cka, low_rank_limit, nearest_items, neighbour_lift
-from adrec.recorder import CollapseRecorder, load_recording, run_recorder
-from adrec.spectra import alignment, alignment_null, as_table, cosine_null, covariance_eigenvalues, effective_rank, effective_rank_null, entropy_rank, information_abundance, information_abundance_null, iso_score, marchenko_pastur_cdf, marchenko_pastur_density, marchenko_pastur_edges, marchenko_pastur_spectrum, mean_cosine, mean_cosine_null_sd, noise_distance, noise_share, noise_spectra, noise_variance, outlier_count, participation_ratio, participation_ratio_null, rankme, sample_cosines, singular_values, spectral_nulls, spectral_scores, spectrum_decay, spectrum_variance_limit, stable_rank, stable_rank_null, uniformity, uniformity_null
 from adrec.checks import InputError
-from adrec.data import synthetic_data
-from adrec.training import Settings, one_stage, train
+from adrec.collapse import VERDICTS, cone_limit, diagnose, hubness, hubness_null, low_rank_limit, nearest_items, neighbour_lift
+from adrec.spectra import covariance_eigenvalues, mean_cosine, outlier_count, participation_ratio, participation_ratio_null, spectral_scores
 
 SHAPES = [(3000, 64), (1008, 128), (12301, 128), (20000, 32), (60, 100)]
-SCORES = [effective_rank, participation_ratio, mean_cosine]
-RANKS = [effective_rank, participation_ratio, stable_rank, information_abundance, iso_score, rankme, spectrum_decay]
 
 
 def rng(seed=0): return np.random.default_rng(seed)
-
-
-def orthonormal(n, k, seed=0):
-    x = rng(seed).normal(size=(n, k))
-    return np.linalg.qr(x - x.mean(axis=0))[0]
 
 
 @pytest.fixture(scope="module")
 def uneven():  # nothing special: an offset, falling variances, correlated columns
     return rng(1).normal(size=(500, 20)) * np.arange(1, 21) ** -0.7 @ rng(2).normal(size=(20, 20)) + 0.3
 
-
-# ---- as_table
 
 class Model(nn.Module):
     def __init__(self, table):
@@ -46,406 +32,9 @@ class Model(nn.Module):
     def item_embeddings(self): return self.table
 
 
-@pytest.mark.parametrize("wrap", [
-    lambda x: x, lambda x: x.astype(np.float32), lambda x: x.tolist(), pd.DataFrame, np.asfortranarray,
-    lambda x: torch.tensor(x, requires_grad=True), lambda x: torch.tensor(x, dtype=torch.bfloat16),
-    lambda x: nn.Embedding.from_pretrained(torch.tensor(x)), lambda x: Model(torch.tensor(x)), lambda x: Model(x)])
-def test_every_kind_of_table_gives_the_same_float64_array(wrap):
-    x = np.arange(12.0).reshape(4, 3)
-    table = as_table(wrap(x))
-    assert table.dtype == np.float64 and np.array_equal(table, x)
-
-
-def test_integers_are_numbers_too():
-    assert as_table(np.eye(3, dtype=int)).dtype == np.float64
-
-
-@pytest.mark.parametrize("bad, message", [
-    (np.ones(3), r"\(3,\)"), (np.ones((2, 3, 4)), r"\(2, 3, 4\)"), (np.ones((5, 0)), r"\(5, 0\)"),
-    (np.ones((1, 4)), "at least 2 items, got 1"), (np.ones((0, 4)), "got 0"), ([[1, 2], [3]], "equal length"),
-    ("items.npy", "real numbers, got a str"), (None, "real numbers, got a NoneType"),
-    (np.array([["a", "b"]] * 2), "real numbers"), (np.ones((3, 2), dtype=complex), "real numbers"),
-    (Model(None), "Model has no item vectors")])
-def test_bad_tables_get_one_clear_line(bad, message):
-    with pytest.raises(InputError, match=message) as error: as_table(bad)
-    assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize("layer", [nn.Embedding, nn.EmbeddingBag])
-@pytest.mark.parametrize("padding", [0, 2, -1])
-def test_padding_is_no_item(layer, padding):
-    weight = rng().normal(size=(40, 6))
-    table = layer(40, 6, padding_idx=padding).double()
-    with torch.no_grad(): table.weight.copy_(torch.tensor(weight))
-    keep = np.delete(np.arange(40), padding)
-    assert np.array_equal(as_table(table), weight[keep])
-    labels = np.arange(40) % 3
-    found, own = diagnose(table, labels), diagnose(table, labels[keep])
-    assert f"row {padding % 40} is padding" in found.warnings[0] and found.values == own.values
-    assert np.array_equal(as_table(layer(40, 6)).shape, (40, 6))
-
-
-class NoDouble(torch.Tensor):
-    "A tensor on a device that has no float64, as Apple's."
-    @classmethod
-    def __torch_function__(cls, func, types, args=(), kwargs=None):
-        if func is torch.Tensor.cpu: return args[0].as_subclass(torch.Tensor)
-        if func in (torch.Tensor.double, torch.Tensor.to, torch.Tensor.type, torch.Tensor.numpy):
-            raise TypeError("this device has no float64")
-        return super().__torch_function__(func, types, args, kwargs or {})
-
-
-def test_a_device_without_float64():
-    x = torch.randn(20, 4)
-    with pytest.raises(TypeError): x.as_subclass(NoDouble).double()
-    assert np.array_equal(as_table(x.as_subclass(NoDouble)), x.double().numpy())
-    assert np.array_equal(as_table(Model(x.as_subclass(NoDouble))), x.double().numpy())
-
-
-@pytest.mark.parametrize("bad, message", [(torch.ones(3, 2, dtype=torch.complex64), "real numbers.*complex64"),
-                                          (torch.ones(3, 2, dtype=torch.bool), "real numbers.*bool"),
-                                          (torch.ones(3, 2, device="meta"), "meta device"),
-                                          (np.full((3, 2), np.longdouble("1e4000")), "infinite values in 3 of 3")])
-def test_bad_numbers_get_an_error_and_no_warning(bad, message, recwarn):
-    with pytest.raises(InputError, match=message): diagnose(bad)
-    assert not recwarn.list
-
-
-def test_sparse_tensors_are_tables_too():
-    x = torch.eye(5)
-    assert np.array_equal(as_table(x.to_sparse()), x.double().numpy())
-
-
-def test_not_finite_counts_rows_and_names_the_first():
-    x = np.ones((100, 4))
-    x[10:20, 1], x[50, 2], x[50, 3] = np.nan, np.inf, -np.inf
-    with pytest.raises(InputError, match=r"11 of 100 rows \(rows 10, 11, 12, 13, 14, …\)"): as_table(x)
-
-
-@pytest.mark.parametrize("score", [*SCORES, singular_values, covariance_eigenvalues])
-def test_scores_do_not_change_their_input(score, uneven):
-    before = uneven.copy()
-    score(uneven)
-    assert np.array_equal(before, uneven)
-
-
-# ---- spectra
-
-@pytest.mark.parametrize("center", [True, False])
-def test_eigenvalues_agree_with_svd_and_numpy(center, uneven):
-    degrees = 499 if center else 500
-    values = covariance_eigenvalues(uneven, center)
-    assert np.allclose(values, singular_values(uneven, center) ** 2 / degrees, rtol=1e-9)
-    if center: assert np.allclose(values[::-1], np.linalg.eigvalsh(np.cov(uneven.T)), rtol=1e-9)
-
-
-@pytest.mark.parametrize("rows", [1, 7, 499, 500, 10_000])
-def test_chunks_do_not_change_the_gram_matrix(rows, uneven):
-    x = uneven - uneven.mean(axis=0)
-    assert np.allclose(collapse._gram(uneven, True, rows), x.T @ x, rtol=1e-10, atol=1e-10)
-    assert np.allclose(collapse._gram(uneven, False, rows), uneven.T @ uneven, rtol=1e-10)
-
-
-def test_wide_tables_have_zeros_after_their_rank():
-    values = covariance_eigenvalues(rng().normal(size=(5, 30)))
-    assert values.shape == (30,) and (values[:4] > 0).all() and (values[4:] == 0).all()
-
-
-def test_a_far_offset_leaves_the_shape_alone():
-    x = rng().normal(size=(400, 3)) @ rng(1).normal(size=(3, 16))
-    assert np.isclose(effective_rank(x + 1e6), effective_rank(x), rtol=1e-5)
-    assert np.count_nonzero(covariance_eigenvalues(x)) == 3
-
-
-# ---- scores: oracles, known answers, invariances
-
-def test_effective_rank_is_the_entropy_of_singular_values(uneven):
-    for center in (True, False):
-        assert np.isclose(effective_rank(uneven, center), np.exp(entropy(singular_values(uneven, center))), rtol=1e-9)
-
-
-def test_participation_ratio_oracle(uneven):
-    c = np.cov(uneven.T)
-    assert np.isclose(participation_ratio(uneven), np.trace(c) ** 2 / (c ** 2).sum(), rtol=1e-9)
-
-
-@pytest.mark.parametrize("k", [1, 2, 5, 16])
-def test_k_equal_directions_score_k(k):
-    x = orthonormal(300, k) @ np.linalg.qr(rng(3).normal(size=(16, 16)))[0][:k]
-    assert np.isclose(effective_rank(x), k, atol=1e-9)
-    assert np.isclose(participation_ratio(x), k, atol=1e-9)
-
-
-def test_power_law_known_answer():
-    x = orthonormal(400, 128) * np.arange(1, 129) ** -0.5
-    assert participation_ratio(x) == pytest.approx(18.0308, abs=5e-5)
-
-
-@pytest.mark.parametrize("score", SCORES)
-def test_scale_rotation_and_order_do_not_matter(score, uneven):
-    rotation = np.linalg.qr(rng(5).normal(size=(20, 20)))[0]
-    for same in (uneven * 1e-6, uneven * 1e6, uneven @ rotation, uneven[::-1]):
-        assert score(same) == pytest.approx(score(uneven), rel=1e-9)
-
-
-def test_entropy_rank_edges():
-    assert np.isnan(entropy_rank([0, 0])) and entropy_rank([3, 0, 0]) == pytest.approx(1) and entropy_rank([2] * 7) == pytest.approx(7)
-
-
-@pytest.mark.parametrize("value", [0.1, -1e8, 1 / 3])
-def test_complete_collapse_has_no_rank_and_cosine_one(value):
-    x = np.full((70_000, 3), value)  # more than one chunk
-    for score in (effective_rank, participation_ratio, stable_rank, information_abundance, iso_score, spectrum_decay,
-                  outlier_count, noise_share, noise_distance): assert np.isnan(score(x)), score.__name__
-    assert mean_cosine(x) == pytest.approx(1)
-
-
-def test_standardised_columns_would_hide_a_collapse():
-    x = rng().normal(size=(3000, 64)) * np.where(np.arange(64) == 0, 1, 1e-4)
-    assert effective_rank(x) == pytest.approx(1.07, abs=0.01)
-    assert effective_rank((x - x.mean(0)) / x.std(0)) == pytest.approx(63.8, abs=0.05)
-
-
-def test_mean_cosine_is_the_off_diagonal_mean(uneven):
-    unit = uneven / np.linalg.norm(uneven, axis=1, keepdims=True)
-    assert mean_cosine(uneven) == pytest.approx((unit @ unit.T)[~np.eye(500, dtype=bool)].mean(), abs=1e-12)
-    assert mean_cosine([[1, 0], [-2, 0]]) == pytest.approx(-1)
-
-
-def test_cone_is_seen_by_the_cosine_and_by_uncentred_ranks_only():
-    noise = rng().normal(size=(3000, 64))
-    assert mean_cosine(noise + 2) == pytest.approx(0.8, abs=0.01)
-    assert participation_ratio(noise + 2) == pytest.approx(participation_ratio(noise), rel=1e-9)
-    assert participation_ratio(noise + 2, center=False) == pytest.approx(1.55, abs=0.03)
-
-
-def test_zero_rows_have_no_direction():
-    x = np.ones((6, 3))
-    x[[2, 4]] = 0
-    with pytest.raises(InputError, match="2 of 6 rows are all zeros.*row 2.*padding"): mean_cosine(x)
-
-
-# ---- what noise gives
-
-@pytest.mark.parametrize("n, d", SHAPES)
-@pytest.mark.parametrize("center", [True, False])
-def test_nulls_are_where_noise_is(n, d, center):
-    # ten draws stray by less than 0.2 %; the wrong γ or a missing e^(−γ/8) by more, except at tiny γ
-    draws = [rng(s).normal(size=(n, d)) for s in range(10 if n * d < 2e5 else 2)]
-    for score, null in ((effective_rank, effective_rank_null), (participation_ratio, participation_ratio_null)):
-        assert np.mean([score(x, center) for x in draws]) == pytest.approx(null(n, d, center), rel=4e-3)
-
-
-@pytest.mark.parametrize("n, d", [(3, 2), (8, 20), (30, 5)])
-def test_participation_null_is_exact_for_small_tables(n, d):
-    inverse = np.array([1 / participation_ratio(x) for x in rng().normal(size=(1500, n, d))])
-    assert abs(inverse.mean() - 1 / participation_ratio_null(n, d)) < 4 * inverse.std() / 1500 ** 0.5
-
-
-def test_nulls_at_the_edge_of_the_possible():
-    assert participation_ratio_null(100, 1) == effective_rank_null(100, 1) == 1
-    assert participation_ratio_null(2, 50) == 1 and effective_rank_null(2, 50) == pytest.approx(1)
-    for null in (effective_rank_null, participation_ratio_null, marchenko_pastur_edges, marchenko_pastur_spectrum, mean_cosine_null_sd):
-        for shape in ((1, 5), (5, 0)):
-            with pytest.raises(InputError, match="at least 2 items and 1 dimension"): null(*shape)
-
-
-def test_effective_rank_null_meets_its_closed_form_for_many_items():
-    assert effective_rank_null(64_669, 128) == pytest.approx(128 * np.exp(-128 / 64_668 / 8), rel=1e-5)
-
-
-@pytest.mark.parametrize("n, d", [(1001, 250), (1001, 64), (101, 100)])
-def test_marchenko_pastur_spectrum_follows_the_law(n, d):
-    variance, gamma = 2.5, d / (n - 1)
-    low, high = marchenko_pastur_edges(n, d, variance)
-    def density(x): return np.sqrt(max((high - x) * (x - low), 0)) / (2 * np.pi * gamma * variance * x)
-    spectrum = marchenko_pastur_spectrum(n, d, variance)
-    assert (np.diff(spectrum) < 0).all() and low < spectrum[-1] and spectrum[0] < high
-    for j in (0, d // 4, d // 2, d - 2):
-        above = quad(density, spectrum[j], high, limit=200)[0]
-        assert above == pytest.approx((j + 0.5) / d, abs=2e-3)
-    assert spectrum.mean() == pytest.approx(variance)
-    assert spectrum.var() == pytest.approx(gamma * variance ** 2, rel=0.03)
-
-
-@pytest.mark.parametrize("n, d", SHAPES[:4])
-def test_noise_stays_inside_its_edges(n, d):
-    low, high = marchenko_pastur_edges(n, d)
-    values = covariance_eigenvalues(rng(7).normal(size=(n, d)))
-    assert 0.97 * low < values[-1] and values[0] < 1.03 * high
-
-
-def test_fewer_rows_than_dimensions():
-    spectrum = marchenko_pastur_spectrum(40, 100)
-    assert np.count_nonzero(spectrum) == 39 and spectrum.mean() == pytest.approx(1)
-    draws = np.mean([covariance_eigenvalues(rng(s).normal(size=(40, 100))) for s in range(20)], axis=0)
-    assert np.allclose(draws, spectrum, rtol=0.06)
-
-
-def test_mean_cosine_null():
-    drawn = np.array([mean_cosine(x) for x in rng().normal(size=(1000, 50, 8))])
-    assert drawn.std() == pytest.approx(mean_cosine_null_sd(50, 8), rel=0.1)
-    assert abs(drawn.mean()) < 4 * mean_cosine_null_sd(50, 8) / 1000 ** 0.5
-
-
-def test_noise_has_the_highest_rank_of_all():
-    noise, labels = rng().normal(size=(3000, 64)), np.arange(3000) % 12
-    clusters = rng(1).normal(size=(12, 64))[labels] + noise
-    assert effective_rank(clusters) < effective_rank(noise) and participation_ratio(clusters) < 0.6 * participation_ratio(noise)
-
-
-# ---- the other ranks
-
-def test_ranks_against_their_oracles(uneven):
-    centred, sizes = uneven - uneven.mean(0), singular_values(uneven, center=False)
-    assert stable_rank(uneven) == pytest.approx(np.linalg.norm(centred) ** 2 / np.linalg.norm(centred, 2) ** 2, rel=1e-9)
-    assert information_abundance(uneven, center=False) == pytest.approx(np.linalg.norm(uneven, "nuc") / np.linalg.norm(uneven, 2))
-    shares = sizes / sizes.sum() + 1e-7
-    assert rankme(uneven) == pytest.approx(np.exp(-(shares * np.log(shares)).sum()), rel=1e-9)
-
-
-def test_iso_score_is_the_published_one():
-    "Algorithm 1 of Rudman et al. 2022, step by step."
-    x = rng(3).normal(size=(500, 12)) * np.arange(1, 13)
-    variances = np.sort(covariance_eigenvalues(x))
-    unit = variances * np.sqrt(12) / np.linalg.norm(variances)
-    defect = np.linalg.norm(unit - 1) / np.sqrt(2 * (12 - np.sqrt(12)))
-    used = (12 - defect ** 2 * (12 - np.sqrt(12))) ** 2 / 144
-    assert iso_score(x) == pytest.approx((12 * used - 1) / 11, rel=1e-9)
-    assert np.isnan(iso_score(np.arange(5.0)[:, None]))
-
-
-@pytest.mark.parametrize("k", [3, 8])
-def test_equal_directions_are_counted(k):
-    x = orthonormal(300, k) @ np.linalg.qr(rng(3).normal(size=(16, 16)))[0][:k]
-    assert stable_rank(x) == pytest.approx(k) and information_abundance(x) == pytest.approx(k, abs=1e-6)
-    assert iso_score(x) == pytest.approx((k - 1) / 15) and rankme(x) == pytest.approx(k, abs=1e-3)
-    assert outlier_count(orthonormal(300, 3) @ rng().normal(size=(3, 16))) == 3
-
-
-def test_power_laws_have_their_exponent():
-    x = orthonormal(400, 100) * np.arange(1, 101) ** -0.65
-    assert spectrum_decay(x) == pytest.approx(1.3, abs=1e-9)
-    assert np.isnan(spectrum_decay(x[:, :2])), "two points make any line"
-
-
-@pytest.mark.parametrize("score", RANKS)
-def test_ranks_do_not_feel_scale_rotation_and_order(score, uneven):
-    rotation = np.linalg.qr(rng(5).normal(size=(20, 20)))[0]
-    for same in (uneven * 1e-6, uneven @ rotation, uneven[::-1]): assert score(same) == pytest.approx(score(uneven), rel=1e-8)
-
-
-@pytest.mark.parametrize("n, d", [(3000, 64), (1008, 128)])
-def test_closed_nulls_are_near_the_monte_carlo(n, d):
-    nulls = spectral_nulls(n, d)
-    assert stable_rank_null(n, d) == pytest.approx(nulls["stable_rank"][0], rel=0.03)
-    assert information_abundance_null(n, d) == pytest.approx(nulls["information_abundance"][0], rel=0.02)
-    gamma = d / (n - 1)
-    assert information_abundance_null(n, d) == pytest.approx(d * (1 - gamma / 8) / (1 + gamma ** 0.5), rel=0.02)
-    assert effective_rank_null(n, d) == pytest.approx(nulls["effective_rank"][0], rel=2e-3)
-    assert participation_ratio_null(n, d) == pytest.approx(nulls["participation_ratio"][0], rel=1e-3)
-
-
-# ---- Marchenko and Pastur
-
-# share of the law below `value`, by adaptive quadrature of the density (absolute error below 1e-11)
-GOLDEN = [(3000, 64, 1.0, 0.787606530047094, 0.06814626604556), (3000, 64, 1.0, 1.1966408843919885, 0.88550558592001),
-          (1008, 128, 2.5, 2.3542927924685295, 0.48566036488168), (1008, 128, 2.5, 3.8873512137747874, 0.91463685451019),
-          (100, 100, 1.0, 1.4874813461662195, 0.72225108587), (60, 100, 1.0, 2.0179329171370037, 0.65110187072)]
-
-
-@pytest.mark.parametrize("n, d, variance, value, share", GOLDEN)
-def test_distribution_function_golden(n, d, variance, value, share):
-    assert float(marchenko_pastur_cdf(value, n, d, variance)) == pytest.approx(share, abs=1e-10)
-
-
-@pytest.mark.parametrize("n, d", [(3000, 64), (1008, 128), (60, 100), (129, 128), (50, 10)])
-def test_density_and_distribution_are_one_law(n, d):
-    low, high = marchenko_pastur_edges(n, d)
-    assert quad(lambda v: marchenko_pastur_density(v, n, d), low, high, limit=200)[0] == pytest.approx(1, abs=1e-6)
-    values = np.linspace(low - 1, high + 1, 301)
-    cdf = marchenko_pastur_cdf(values, n, d)
-    assert (np.diff(cdf) >= -1e-12).all() and cdf[0] == pytest.approx(0, abs=1e-9) and cdf[-1] == pytest.approx(1)
-    assert marchenko_pastur_density([low - 0.1, high + 0.1, 0.0], n, d).tolist() == [0, 0, 0]
-    inner = marchenko_pastur_spectrum(n, d)[:min(n - 1, d)]
-    assert np.allclose(1 - marchenko_pastur_cdf(inner, n, d), (np.arange(len(inner)) + 0.5) / len(inner), atol=5e-3)
-
-
-@pytest.mark.parametrize("n, d", [(200, 20), (60, 100), (50, 3)])
-@pytest.mark.parametrize("unit", [False, True])
-def test_bartlett_draws_are_noise(n, d, unit):
-    direct = pd.DataFrame([spectral_scores(covariance_eigenvalues(x, unit_rows=unit), n) for x in rng(4).normal(size=(200, n, d))])
-    null = spectral_nulls(n, d, unit)
-    for name in ("participation_ratio", "spectrum_variance", "noise_distance", "top_eigenvalue", "information_abundance"):
-        mean, sd = null[name]
-        assert abs(direct[name].mean() - mean) < 5 * max(sd, direct[name].std()) / 10, name
-        assert sd == pytest.approx(direct[name].std(), rel=0.35), name
-
-
-def test_noise_spectra_are_the_same_at_every_call_and_cannot_be_damaged():
-    first = noise_spectra(100, 8)
-    first *= 0
-    assert np.array_equal(noise_spectra(100, 8).mean(1).round(9), np.ones(200))
-
-
-def test_noise_variance_ignores_strong_directions():
-    x = 3 * rng().normal(size=(3000, 64))
-    x[:, :5] *= 10
-    assert noise_variance(x) == pytest.approx(9, rel=0.03)
-    assert outlier_count(x) == 5 and noise_share(x) == pytest.approx(64 * 9 / (59 * 9 + 5 * 900), rel=0.05)
-
-
-def test_noise_distance_by_hand(uneven):
-    values = covariance_eigenvalues(uneven)
-    assert noise_distance(uneven, unit_rows=False) == pytest.approx(
-        kstest(values / values.mean(), lambda v: marchenko_pastur_cdf(v, 500, 20)).statistic, abs=1e-12)
-
-
 def test_lengths_of_rows_do_not_make_structure():
     x = rng().normal(size=(3000, 64)) * np.exp(rng(1).normal(size=(3000, 1)))
     assert outlier_count(x) > 5 and diagnose(x).verdict == ["noise"]
-
-
-# ---- angles
-
-def test_unit_rows_are_what_they_say(uneven):
-    middle = uneven.mean(0)
-    for _ in range(100):
-        lengths = np.linalg.norm(uneven - middle, axis=1)
-        middle = (uneven / lengths[:, None]).sum(0) / (1 / lengths).sum()
-    unit = (uneven - middle) / np.linalg.norm(uneven - middle, axis=1, keepdims=True)
-    assert np.linalg.norm(unit.mean(0)) < 1e-9, "directions from the spatial median cancel"
-    assert np.allclose(covariance_eigenvalues(uneven, unit_rows=True), covariance_eigenvalues(unit), rtol=1e-3)
-    noise = rng().normal(size=(500, 20))
-    unit = noise / np.linalg.norm(noise, axis=1, keepdims=True)
-    assert np.allclose(covariance_eigenvalues(noise, unit_rows=True), covariance_eigenvalues(unit), rtol=1e-9), "0 is in the middle"
-
-
-def test_cosines_of_noise_are_beta():
-    assert kstest(sample_cosines(rng().normal(size=(3000, 16)), 4000), cosine_null(16).cdf).pvalue > 0.01
-    assert cosine_null(16).std() == pytest.approx(0.25)
-    with pytest.raises(InputError, match="1 dimension"): cosine_null(1)
-
-
-def test_squared_cosines_are_the_participation_ratio(uneven):
-    unit = uneven / np.linalg.norm(uneven, axis=1, keepdims=True)
-    assert ((unit @ unit.T) ** 2).mean() == pytest.approx(1 / participation_ratio(unit, center=False))
-
-
-def test_uniformity_oracle_and_null():
-    x = torch.tensor(rng().normal(size=(300, 64)))
-    unit = nn.functional.normalize(x)
-    assert uniformity(x) == pytest.approx(torch.pdist(unit).pow(2).mul(-2).exp().mean().log().item(), rel=1e-9)
-    assert uniformity_null(64) == pytest.approx(-3.8752, abs=5e-5) and uniformity_null(5000) == pytest.approx(-4 + 8 / 5000, abs=1e-5)
-    assert uniformity(rng().normal(size=(5000, 64))) == pytest.approx(uniformity_null(64), abs=3e-3)
-
-
-def test_alignment_of_all_pairs_is_its_null():
-    x = rng().normal(size=(30, 5)) + 0.4
-    assert alignment(x, np.argwhere(~np.eye(30, dtype=bool))) == pytest.approx(alignment_null(x))
-    assert alignment(x, [[3, 3]]) == pytest.approx(0, abs=1e-12)
-    for bad in ([[0, 30]], [[-1, 0]], [0, 1], [[0.5, 1]], np.empty((0, 2), dtype=int)):
-        with pytest.raises(InputError, match="pairs"): alignment(x, bad)
 
 
 # ---- neighbours
@@ -550,27 +139,6 @@ def test_hubness_oracle_and_ring():
     assert hubness_null(2000, 64) == pytest.approx(0.28, abs=0.1)
 
 
-# ---- CKA
-
-def test_cka_is_the_u_statistic():
-    x, y = rng().normal(size=(30, 5)), rng(1).normal(size=(30, 7))
-    y[:, :5] += x
-    def hsic(a, b):
-        n, k, l = len(a), a @ a.T, b @ b.T
-        np.fill_diagonal(k, 0), np.fill_diagonal(l, 0)
-        return ((k * l).sum() + k.sum() * l.sum() / (n - 1) / (n - 2) - 2 * (k @ l).sum() / (n - 2)) / (n * (n - 3))
-    assert linear_cka(x, y) == pytest.approx(hsic(x, y) / np.sqrt(hsic(x, x) * hsic(y, y)), rel=1e-9)
-
-
-def test_cka_known_answers():
-    x = rng().normal(size=(400, 128))
-    assert linear_cka(x, 3 * x @ np.linalg.qr(rng(1).normal(size=(128, 128)))[0] - 7) == pytest.approx(1)
-    assert np.mean([linear_cka(x, rng(s).normal(size=(400, 128))) for s in range(1, 9)]) == pytest.approx(0, abs=0.01)
-    assert np.isnan(linear_cka(x, np.ones((400, 3))))
-    with pytest.raises(InputError, match="400 and 399"): linear_cka(x, x[1:])
-    with pytest.raises(InputError, match="at least 4"): linear_cka(x[:3], x[:3])
-
-
 # ---- the verdict
 
 def patients(n, d, seed):
@@ -670,16 +238,6 @@ def test_a_few_rows_or_columns_do_not_decide_in_large_tables(n, d, seed):
     check_outlying(n, d, seed, [names[seed % 5]])  # one a seed: these are slow
 
 
-@pytest.mark.parametrize("n, d", [(200, 4), (60, 100), (1008, 128)])
-def test_the_variance_of_a_spectrum_follows_johns_law(n, d):
-    "Its limit for one in a million, checked where it can be seen: one noise table in ten lies above the limit for one in ten."
-    small, large = sorted((n - 1, d))
-    large *= (small + 2) / small
-    u = d / small * (1 + 2 * chi2.isf(0.1, small * (small + 1) / 2 - 1) / (small * large)) - 1
-    drawn = noise_spectra(n, d, unit_rows=True, draws=400).var(axis=1)
-    assert 0.06 < (drawn > u).mean() < 0.15 and drawn.max() < spectrum_variance_limit(n, d)
-
-
 @pytest.mark.parametrize("seed", range(3))
 def test_no_cell_copy_or_long_row_decides(seed):
     r = rng(seed)
@@ -741,7 +299,7 @@ def test_share_of_noise_is_none_and_of_perfect_groups_all():
     shares = [neighbour_lift(rng(s).normal(size=(600, 6)), labels).share for s in range(20)]
     assert np.count_nonzero(shares) <= 3, "one table in twenty may have a discovery"
     assert neighbour_lift(np.eye(6)[labels] + 1e-3 * rng().normal(size=(600, 6)), labels).share == 1
-    assert collapse._kept(np.array([0.9, 0.012, 0.01, 0.04])) == 2 and collapse._kept(np.array([0.2, 0.9])) == 0
+    assert collapse._discoveries(np.array([0.9, 0.012, 0.01, 0.04])) == 2 and collapse._discoveries(np.array([0.2, 0.9])) == 0
 
 
 def test_copies_are_no_structure_unless_they_are_all_there_is():
@@ -749,32 +307,6 @@ def test_copies_are_no_structure_unless_they_are_all_there_is():
     both = neighbour_lift(np.vstack([x, x]), [*labels, *labels])
     assert both.items == 300 and abs(both.value - both.null) < 5 * both.sd
     assert neighbour_lift(np.eye(5)[labels], labels).value == pytest.approx(1 / neighbour_lift(x, labels).chance)
-
-
-@pytest.mark.parametrize("shape", [(2, 1), (3, 2), (20, 1), (40, 1024)])
-def test_noise_spectra_of_odd_shapes(shape): assert noise_spectra(*shape).mean(axis=1) == pytest.approx(np.ones(200))
-
-
-@pytest.mark.parametrize("small, large", [(3, 5.0), (8, 30.5), (20, 20.0), (40, 400.0)])
-def test_two_diagonals_have_the_moments_of_bartlett(small, large):
-    "Both are BBᵀ of a triangular factor; one of them has been reflected until two diagonals are left."
-    r, below, bartlett = rng(), np.tril_indices(small, -1), []
-    for _ in range(1000):
-        factor = np.diag(np.sqrt(r.chisquare(large - np.arange(small))))
-        factor[below] = r.normal(size=len(below[0]))
-        values = np.linalg.eigvalsh(factor @ factor.T)[::-1]
-        bartlett.append(values / values.mean())
-    ours = collapse._wishart_spectra(small, large, 1000)
-    for power in (2, 3, 4):
-        a, b = (np.array(bartlett) ** power).mean(axis=1), (ours ** power).mean(axis=1)
-        assert abs(a.mean() - b.mean()) < 4 * np.hypot(a.std(), b.std()) / 1000 ** 0.5
-        assert b.std() == pytest.approx(a.std(), rel=0.25)
-    for j in (0, small // 2, small - 1): assert ks_2samp(np.array(bartlett)[:, j], ours[:, j]).pvalue > 1e-3
-
-
-def test_nulls_cannot_be_damaged():
-    spectral_nulls(100, 8).clear()
-    assert "noise_distance" in spectral_nulls(100, 8)
 
 
 def test_truth_table_numbers():
@@ -817,6 +349,33 @@ def test_diagnosis_is_plain_json_and_prints_its_numbers():
         assert (record["name"], record["n"], record["d"]) == ("mine", *table.shape) and record["verdict"] == found.verdict
         assert all(set(record[name]) == {"value", "null"} for name in found.values)
         assert "verdict: " + ", ".join(VERDICTS[word] for word in found.verdict) in str(found) and all(r in str(found) for r in found.reasons)
+
+
+def test_a_diagnosis_shows_itself_and_escapes_what_it_was_given():
+    x = rng().normal(size=(60, 8))
+    x[0], x[59] = 0, x[3]
+    found = diagnose(dict(zip(["<i>", *range(1, 60)], x)), ["a", "<b>"] * 30, name="<script>")
+    page = found._repr_html_()
+    assert "<script>" not in page and "&lt;script&gt;" in page and "<i>" not in page and "id &#x27;&lt;i&gt;&#x27;" in page
+    assert page.count("<li>") == 4 and page.count("<tr>") == 1 + len(found.values) and page.count("<b>Beware:</b>") == len(found.warnings) == 2
+    assert repr(found) == str(found) and "Beware: rows of zeros: 1 of 60 (first: row 0, id '<i>')" in str(found)
+    for undefined in (diagnose(np.ones((9, 3))), diagnose(np.zeros((9, 3)), ["a"] * 9)):
+        assert "undefined" in undefined._repr_html_() and "nan" not in undefined._repr_html_()
+
+
+@pytest.mark.parametrize("layer", [nn.Embedding, nn.EmbeddingBag])
+def test_padding_has_no_label_but_may_be_given_one(layer):
+    table, labels = layer(40, 6, padding_idx=2), np.arange(40) % 3
+    for held in (table, Model(table)):
+        found, own = diagnose(held, labels, ids=range(40)), diagnose(held, np.delete(labels, 2))
+        assert "row 2 is padding" in found.warnings[0] and found.values == own.values
+
+
+def test_ids_of_a_table_name_its_rows():
+    x = rng().normal(size=(300, 16))
+    x[7] *= 30
+    assert any("(row 7, id 'item-7')" in w for w in diagnose({f"item-{i}": row for i, row in enumerate(x)}).warnings)
+    assert any("(row 7, id 'mine-7')" in w for w in diagnose(dict(enumerate(x)), ids=[f"mine-{i}" for i in range(300)]).warnings)
 
 
 @pytest.mark.parametrize("wrap", [lambda x: x, lambda x: x.astype(np.float32), torch.tensor, lambda x: Model(torch.tensor(x)),
@@ -881,106 +440,3 @@ def test_diagnose_leaves_its_input_alone(uneven):
     before = uneven.copy()
     diagnose(uneven, np.arange(500) % 3)
     assert np.array_equal(before, uneven)
-
-
-# ---- recording
-
-def state(model, step, system="a", stage="train"): return SimpleNamespace(model=Model(model), step=step, system=system, stage=stage, epoch=0)
-
-
-def recorded(recorder, *steps, system="a", seed=0):
-    for step in steps: recorder.on_step(state(rng(seed + step).normal(size=(30, 5)), step, system))
-    return recorder
-
-
-def test_recorder_keeps_every_kth_step_and_the_boundaries():
-    recorder = CollapseRecorder(every=3, sample=[2, 30])
-    table = rng().normal(size=(30, 5))
-    for system, ends in (("a", 7), ("b", 6)):
-        recorder.on_stage(state(table, 0, system, "warm-up"))
-        for step in range(1, ends + 1): recorder.on_step(state(table, step, system))
-        recorder.on_stage(state(table, ends, system, "end"))
-    film = recorder.recording
-    assert film.steps.tolist() == [0, 3, 6, 7, 7, 9, 12, 13], "steps are counted through all systems"
-    assert film.boundaries == [(0, "a", "warm-up"), (3, "a", "end"), (4, "b", "warm-up"), (7, "b", "end")]
-    assert np.allclose(film.eigenvalues, covariance_eigenvalues(table)) and (film.n_items, film.d) == (30, 5)
-    assert np.allclose(film.vectors, table[[1, 29]], rtol=1e-3) and film.vectors.shape == (8, 2, 5)
-    assert film.scores["mean_cosine"] == pytest.approx(mean_cosine(table))
-    assert film.scores["outlier_count"] == pytest.approx(outlier_count(table))
-
-
-def test_recording_survives_its_file(tmp_path):
-    recorder = CollapseRecorder(every=1, sample=4)
-    recorder.on_stage(state(rng().normal(size=(30, 5)), 0))
-    film = recorded(recorder, 1, 2).recording
-    again = load_recording(recorder.save(tmp_path/"spectra.npz"))
-    assert again.boundaries == film.boundaries and (again.n_items, again.d) == (30, 5)
-    for name in ("steps", "eigenvalues", "vectors", "sample_items"): assert np.allclose(getattr(again, name), getattr(film, name), rtol=1e-6)
-    assert again.scores.keys() == film.scores.keys() and list(tmp_path.iterdir()) == [tmp_path/"spectra.npz"]
-
-
-def test_a_long_training_is_recorded_less_often_and_boundaries_stay():
-    recorder, table = CollapseRecorder(every=1, sample=2, most=10), rng().normal(size=(30, 5))
-    for system, ends in (("a", 97), ("b", 61)):
-        recorder.on_stage(state(table, 0, system, "warm-up"))
-        for step in range(1, ends + 1):
-            recorder.on_step(state(table, step, system))
-            assert len(recorder.rows) <= 10
-        recorder.on_stage(state(table, ends, system, "end"))
-    film = recorder.recording
-    assert [(film.steps[i], *rest) for i, *rest in film.boundaries] == [(0, "a", "warm-up"), (97, "a", "end"), (97, "b", "warm-up"),
-                                                                       (158, "b", "end")]
-    inner = np.setdiff1d(film.steps, [97, 158])
-    assert np.ptp(np.diff(inner)) == 0 and len(film.vectors) == len(film.steps) == len(film.scores["mean_cosine"]) <= 11
-
-
-def test_a_run_records_itself_in_the_first_process_only(tmp_path, monkeypatch):
-    recorder, = run_recorder(tmp_path, 30)
-    assert recorder.path == tmp_path/"spectra.npz" and recorder.sample == 30
-    monkeypatch.setenv("RANK", "1"); monkeypatch.setenv("WORLD_SIZE", "2")
-    assert run_recorder(tmp_path, 30) == []
-
-
-def test_an_interrupted_recording_goes_on(tmp_path):
-    whole = CollapseRecorder(every=2)
-    recorded(whole, *range(1, 11))
-    path = tmp_path/"spectra.npz"
-    first = CollapseRecorder(every=2, path=path)
-    first.on_stage(state(rng().normal(size=(30, 5)), 0))
-    recorded(first, *range(1, 8)).save(path)
-    again = CollapseRecorder(every=2, path=path)
-    recorded(again, *range(5, 11))  # the checkpoint was of step 4
-    assert again.recording.steps.tolist() == [0, *whole.recording.steps.tolist()]
-    assert np.allclose(again.recording.eigenvalues[1:], whole.recording.eigenvalues, rtol=1e-6)
-    assert again.recording.boundaries == [(0, "a", "train")]
-
-
-def test_recorder_survives_a_table_that_is_not_finite():
-    recorder = CollapseRecorder(every=1)
-    recorder.on_step(state(np.full((6, 3), np.nan), 1))
-    assert np.isnan(recorder.recording.eigenvalues).all() and all(np.isnan(x).all() for x in recorder.recording.scores.values())
-    recorder.on_step(state(np.full((6, 3), 0.0), 2))
-    assert (recorder.recording.eigenvalues[1] == 0).all()
-
-
-def test_recorder_bad_input(tmp_path):
-    with pytest.raises(InputError, match="every"): CollapseRecorder(every=0)
-    with pytest.raises(InputError, match="nothing was recorded"): CollapseRecorder().recording
-    for sample in ([0], [31], 31, 0, []):
-        with pytest.raises(InputError, match="sample"): recorded(CollapseRecorder(1, sample=sample), 1)
-    with pytest.raises(InputError, match="no such recording"): load_recording(tmp_path/"none.npz")
-    (tmp_path/"text.npz").write_text("spectra")
-    np.savez(tmp_path/"other.npz", x=np.ones(3))
-    np.savez(tmp_path/"pickled.npz", steps=np.array([{}], dtype=object))
-    for name in ("text", "other", "pickled"):
-        with pytest.raises(InputError, match=f"{name}.npz is not a recording"): load_recording(tmp_path/f"{name}.npz")
-
-
-def test_recorder_in_a_training():
-    data, _ = synthetic_data(users=60, items=24, clusters=3)
-    recorder = CollapseRecorder(every=2, sample=3)
-    model, _ = train(data, one_stage("sasrec", 3), Settings(users_per_update=20), {"dim": 8}, callbacks=[recorder], device="cpu", progress=False)
-    film = recorder.recording
-    assert film.steps[0] == 0 and (np.diff(film.steps) >= 0).all() and [b[2] for b in film.boundaries] == ["train", "end"]
-    assert np.allclose(film.eigenvalues[-1], covariance_eigenvalues(model), rtol=1e-5)
-    assert np.allclose(film.vectors[-1], model.item_embeddings().detach()[film.sample_items - 1], atol=1e-6)
