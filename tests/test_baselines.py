@@ -10,7 +10,14 @@ from torch import nn
 from adrec.backbone import Block, Encoder, key_padding_bias
 from adrec.baselines import DiffuRec, DreamRec
 from adrec.checks import InputError
-from adrec.data import Batch, evaluation_batches, history_batch, synthetic_data, training_examples, training_updates
+from adrec.data import (
+    Batch,
+    evaluation_batches,
+    history_batch,
+    synthetic_data,
+    training_examples,
+    training_updates,
+)
 from adrec.ranking import evaluate
 from adrec.runs import continue_run, start_run
 from adrec.training import Settings, build_system, one_stage, train
@@ -261,7 +268,7 @@ def test_histories_are_hidden_in_training_only():
     ("dreamrec", dict(guidance=float("nan")), "guidance must be"),
     ("dreamrec", dict(condition_dropout=1.0), "condition_dropout must be"),
     ("dreamrec", dict(condition_dropout=-0.1), "condition_dropout must be"),
-    ("dreamrec", dict(schedule="linar"), "did you mean 'linear'"),
+    ("dreamrec", dict(schedule="linar"), "Did you mean 'linear'"),
     ("diffurec", dict(attention_sink=True), "attention_sink is not for DiffuRec"),
     ("diffurec", dict(dim=10), "heads must divide dim"),
 ])

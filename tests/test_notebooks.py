@@ -1,12 +1,12 @@
 "Every notebook runs, and shows today what it showed when it was committed."
-import re, shutil
+import re
+import shutil
 from pathlib import Path
 
 import nbformat
 import pytest
 import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-
 from notebooks import LANGUAGE, differences, notebooks, run, same_number, same_text, unfit_outputs
 
 ROOT = Path(__file__).resolve().parent.parent

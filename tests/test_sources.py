@@ -1,5 +1,9 @@
 "What is made from the notebooks is what they make: the package, the README, the site."
-import filecmp, os, shutil, subprocess, sys
+import filecmp
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest

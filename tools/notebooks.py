@@ -1,5 +1,8 @@
 """Run notebooks and compare their fresh outputs with the stored ones. `make execute` calls it; so do the tests."""
-import os, re, sys, time
+import os
+import re
+import sys
+import time
 from concurrent.futures import ProcessPoolExecutor
 from math import floor, log10
 from pathlib import Path
