@@ -187,6 +187,7 @@ def fill_caches(self:Encoder,
     "Read histories for the sake of the tokens that will attend to them."
     caches = [KeyValueCache() for _ in self.blocks]
     *early, last = self.blocks
+    assert isinstance(last, Block)
     for block, cache in zip(early, caches): x = block(x, bias, cache)
     _, keys, values = last.attention.project(last.norm1(x) if last.norm_first else x)
     caches[-1].write(keys, values)

@@ -116,7 +116,9 @@ def forward(self:DreamRec,
 ):              # predicted and true clean targets, both (B, D)
     "Noise the last target, read the history, denoise."
     x0, condition = last_target(self, batch), self.condition(batch)
-    if drop is not None: condition = torch.where(drop[:, None], self.no_history, condition)
+    if drop is not None:
+        assert self.no_history is not None, "histories can be hidden only where condition_dropout > 0"
+        condition = torch.where(drop[:, None], self.no_history, condition)
     return self.denoise(condition, self.diffusion.q_sample(x0, t, eps), t), x0
 
 # %% ../nbs/08_baselines.ipynb #2e5687cc

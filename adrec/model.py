@@ -122,9 +122,9 @@ def losses(self:ADRec,
     eps=None,        # noise to use instead of drawing it, (B, L, D)
 ):                   # {"cross_entropy": (sum, tokens), "mse": (sum, users)}
     "Cross-entropy of the denoised targets over all items, and their regression loss (ADRec §4)."
-    shape, table = batch.target.shape, self.item_embedding.weight
-    if t is None: t = draw_steps(*shape, self.diffusion.steps, self.level, generator)
-    if eps is None: eps = noise_like(table.new_empty(*shape, table.shape[1]), generator)
+    (users, length), table = batch.target.shape, self.item_embedding.weight
+    if t is None: t = draw_steps(users, length, self.diffusion.steps, self.level, generator)
+    if eps is None: eps = noise_like(table.new_empty(users, length, table.shape[1]), generator)
     x0_hat, x0 = self(batch, t.to(table.device), eps)
     return {"cross_entropy": full_cross_entropy(x0_hat, batch, table, self.padding_class),
             "mse": mean_squared_error(x0_hat, x0, batch)}
@@ -142,7 +142,7 @@ def represent(self:ADRec,
     targets = self.item_embedding(F.pad(batch.history[:, 1:], (0, 1)))  # clean, the last place free
     caches = self.adm.fill_caches(self.mix(context, targets, torch.zeros_like(batch.history)), bias)
     attention_bias = last_token_bias(batch.lengths - 1 + sink, places + sink)
-    if sink: attention_bias[:, 0, 0, 0] = bias[:, 0, 1, 0]              # the sink's log-count
+    if bias is not None: attention_bias[:, 0, 0, 0] = bias[:, 0, 1, 0]  # the sink's log-count
     last = last_real(context[:, sink:], batch.lengths)[:, None]
 
     def predict(x_t, t): return self.denoise(last, x_t[:, None], t, attention_bias, caches)[:, 0]

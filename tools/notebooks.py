@@ -99,7 +99,7 @@ def differences(
 FORBIDDEN = {
     r"(?<![\w.:/~])/(?:home|root|tmp|work|Users|var|usr|opt|private)/\w|\b[A-Z]:\\\w": "a path of somebody's computer",
     r"\d%\|| it/s|\dit/s|s/it\b|█|\r": "a progress bar",
-    r"\b[A-Z]\w*Warning:": "a warning of Python",
+    r"Warning:": "a warning of Python",
 }
 
 
