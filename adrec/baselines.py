@@ -55,7 +55,7 @@ class DreamRec(CausalContext, SequentialRecommender):
         dropout:float=0.1,            # share dropped inside the blocks and the head
         embedding_dropout:float=0.3,  # share dropped of the item vectors that are read
         padding_class:bool=False,     # let padding compete as an item, as in the authors' code
-        attention_sink:bool=False,    # let histories see their left padding, as in the authors' code
+        attention_sink:bool=False,    # let histories see left padding, as in the authors' code
         max_length:int=50,            # longest history that is read
     ):
         super().__init__(n_items, dim, padding_class, attention_sink, max_length)
@@ -117,7 +117,7 @@ def forward(self:DreamRec,
     "Noise the last target, read the history, denoise."
     x0, condition = last_target(self, batch), self.condition(batch)
     if drop is not None:
-        assert self.no_history is not None, "histories can be hidden only where condition_dropout > 0"
+        assert self.no_history is not None, "histories are hidden only where condition_dropout > 0"
         condition = torch.where(drop[:, None], self.no_history, condition)
     return self.denoise(condition, self.diffusion.q_sample(x0, t, eps), t), x0
 

@@ -141,7 +141,7 @@ def ddim_step(self:GaussianDiffusion,
     t:int,   # current step
     s:int,   # a lower one, to go to; −1 for the clean end
 ):  # x_s, like `x0_hat`
-    "Deterministic step back (Song et al. 2021, eq. 12, σ = 0): less of the same noise on the guess."
+    "Deterministic step back (Song et al. 2021, eq. 12, σ = 0): the same noise, and less of it."
     if s < 0: return x0_hat
     noise = x_t - at_step(self.signal_scale, t, x_t) * x0_hat
     return self.q_sample(x0_hat, s, noise / at_step(self.noise_scale, t, x_t))
