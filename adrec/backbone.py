@@ -14,22 +14,25 @@ import torch.nn.functional as F
 from fastcore.basics import patch
 from torch import nn
 
+from .checks import InputError
+
 # %% ../nbs/05_backbone.ipynb #06c58010
 def attend(
-    q,                      # queries, (..., L, d)
-    k,                      # keys, (..., L, d)
-    v,                      # values, (..., L, d)
-    bias=None,              # added to the fit, (L, L) or what broadcasts to it; None: never look ahead
-    dropout=nn.Identity(),  # applied to the weights
-):                          # (..., L, d)
+    q,             # queries, (..., L, d)
+    k,             # keys, (..., L, d)
+    v,             # values, (..., L, d)
+    bias=None,     # added to the fit, (L, L) or what broadcasts to it; None: never look ahead
+    dropout=None,  # a layer applied to the weights, or None
+):                 # (..., L, d)
     "Scaled dot-product attention with its table of weights (Vaswani et al. 2017, eq. 1)."
     fit = q / q.shape[-1] ** 0.5 @ k.mT
     if bias is None: bias = torch.full(fit.shape[-2:], float("-inf"), device=q.device).triu(1)
-    return dropout((fit + bias).softmax(-1)) @ v
+    weights = (fit + bias).softmax(-1)
+    return (weights if dropout is None else dropout(weights)) @ v
 
 # %% ../nbs/05_backbone.ipynb #75344df4
 class FastDropout(nn.Dropout):
-    "`nn.Dropout` from 16 random bits an element instead of a float, where that is cheaper: on a CPU."
+    "`nn.Dropout` from 16 random bits an element, not a float, where that is cheaper: on a CPU."
     def forward(self, x):
         cut = round(self.p * 2**16)
         if not self.training or x.device.type != "cpu" or not 0 < cut < 2**16:
@@ -59,7 +62,7 @@ class CausalSelfAttention(nn.Module):
         dropout:float=0.1,  # on the attention weights, in training
     ):
         super().__init__()
-        if dim % heads: raise ValueError(f"heads must divide dim, got dim={dim} and heads={heads}")
+        if dim % heads: raise InputError(f"heads must divide dim, got dim={dim} and heads={heads}")
         self.heads, self.dropout = heads, FastDropout(dropout)
         self.query_key_value = xavier_linear(dim, 3 * dim, parts=3)
         self.out = xavier_linear(dim, dim)
@@ -152,13 +155,14 @@ def key_padding_bias(
 # %% ../nbs/05_backbone.ipynb #643ae40f
 class KeyValueCache:
     "One layer's keys and values of a history, and a place for a last token that keeps changing."
-    def __init__(self): self.keys = self.values = None
+    keys:torch.Tensor|None = None    # (B, heads, L + 1, D/heads), the last place free
+    values:torch.Tensor|None = None  # same shape
 
     def write(self,
         k,  # keys, (B, heads, L, D/heads): the history at the first call, one token at later ones
         v,  # values, same shape
     ):      # the keys and values to attend to: the history's own, or history plus the token
-        if self.keys is None:
+        if self.keys is None or self.values is None:
             self.keys, self.values = F.pad(k, (0, 0, 0, 1)), F.pad(v, (0, 0, 0, 1))
             return k, v
         if k.shape[2] != 1:
@@ -176,13 +180,14 @@ def last_token_bias(
 
 # %% ../nbs/05_backbone.ipynb #be15d227
 @patch
-def remember(self:Encoder,
+def fill_caches(self:Encoder,
     x,          # tokens of the histories, (B, L, D)
     bias=None,  # see `CausalSelfAttention`
 ):              # a filled `KeyValueCache` per block
-    "Read histories for the sake of the tokens that will look back at them."
+    "Read histories for the sake of the tokens that will attend to them."
     caches = [KeyValueCache() for _ in self.blocks]
     *early, last = self.blocks
+    assert isinstance(last, Block)
     for block, cache in zip(early, caches): x = block(x, bias, cache)
     _, keys, values = last.attention.project(last.norm1(x) if last.norm_first else x)
     caches[-1].write(keys, values)

@@ -14,6 +14,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 from fastcore.basics import patch
 
+from .checks import InputError, check_choice
 from .schedule import alphas_cumprod, check_betas
 
 # %% ../nbs/04_diffusion.ipynb #b0c9d279
@@ -30,7 +31,15 @@ def posterior_coefficients(
 
 # %% ../nbs/04_diffusion.ipynb #27b4d697
 class GaussianDiffusion(nn.Module):
-    "Gaussian diffusion with given β: noise, posterior, sampling; ValueError for β outside (0, 1]."
+    "Gaussian diffusion with given β: noise, posterior, sampling; `InputError` if not 0 < β ≤ 1."
+    betas:torch.Tensor         # these eight are buffers, float32, (T,)
+    signal_scale:torch.Tensor
+    noise_scale:torch.Tensor
+    weight_x0:torch.Tensor
+    weight_xt:torch.Tensor
+    true_variance:torch.Tensor
+    step_std:torch.Tensor
+
     def __init__(self, betas):  # variance of each step, (T,)
         super().__init__()
         betas = check_betas(betas)
@@ -132,7 +141,7 @@ def ddim_step(self:GaussianDiffusion,
     t:int,   # current step
     s:int,   # a lower one, to go to; −1 for the clean end
 ):  # x_s, like `x0_hat`
-    "Deterministic step back (Song et al. 2021, eq. 12, σ = 0): the same noise on the guess, less of it."
+    "Deterministic step back (Song et al. 2021, eq. 12, σ = 0): the same noise, and less of it."
     if s < 0: return x0_hat
     noise = x_t - at_step(self.signal_scale, t, x_t) * x0_hat
     return self.q_sample(x0_hat, s, noise / at_step(self.noise_scale, t, x_t))
@@ -142,9 +151,9 @@ def ddim_step(self:GaussianDiffusion,
 def spaced_steps(self:GaussianDiffusion,
     count:int,  # how many steps to keep, 1…T
 )->list:        # of step numbers, T − 1 first
-    "`count` evenly spaced steps, noisiest first; ValueError unless 1 ≤ count ≤ T."
+    "`count` evenly spaced steps, noisiest first; `InputError` unless 1 ≤ count ≤ T."
     if not 1 <= count <= self.steps:
-        raise ValueError(f"sampling steps must be from 1 to {self.steps}, got {count}")
+        raise InputError(f"sampling steps must be from 1 to {self.steps}, got {count}")
     return [self.steps - 1 - i * self.steps // count for i in range(count)]
 
 @patch
@@ -166,23 +175,22 @@ def draw_steps(
     level:str="token",  # "token": a step for each token; "sequence": one for a whole sequence
     generator=None,     # torch.Generator
 ):  # step numbers, uniform on 0…T−1, int64 (B, L), on the generator's device
-    "Random time steps for training; ValueError for an unknown level."
+    "Random time steps for training; `InputError` for an unknown level."
+    check_choice("level", level, ("token", "sequence"))
     device = "cpu" if generator is None else generator.device
     if level == "token":
         return torch.randint(steps, (batch_size, length), generator=generator, device=device)
-    if level == "sequence":
-        one_each = torch.randint(steps, (batch_size, 1), generator=generator, device=device)
-        return one_each.repeat(1, length)
-    raise ValueError(f"level must be 'token' or 'sequence', got {level!r}")
+    one_each = torch.randint(steps, (batch_size, 1), generator=generator, device=device)
+    return one_each.repeat(1, length)
 
 # %% ../nbs/04_diffusion.ipynb #7f585fb0
 def sinusoid(
     s,        # positions on the clock, any shape
     dim:int,  # D, even
 ):  # [cos(s·f), sin(s·f)], (*s.shape, D)
-    "Sinusoidal features, f_i = 10000^(−i/(D/2)) (Vaswani et al. 2017); ValueError for odd `dim`."
+    "Sinusoidal features, f_i = 10000^(−i/(D/2)) (Vaswani et al. 2017); `InputError` for odd `dim`."
     if dim < 2 or dim % 2:
-        raise ValueError(f"the time embedding needs an even dimension, got {dim}")
+        raise InputError(f"the time embedding needs an even dimension, got {dim}")
     s = torch.as_tensor(s, dtype=torch.float32)
     i = torch.arange(dim // 2, dtype=torch.float32, device=s.device)
     angles = s[..., None] * torch.exp(-math.log(10000) * i / (dim // 2))
@@ -191,6 +199,8 @@ def sinusoid(
 # %% ../nbs/04_diffusion.ipynb #a4151bc2
 class TimeEmbedding(nn.Module):
     "Step number → vector, MLP(sinusoid(1000·t/T)); for many, all T steps once, then looked up."
+    waves:torch.Tensor  # a buffer, (T, D)
+
     def __init__(self,
         dim:int,    # D, even
         steps:int,  # T

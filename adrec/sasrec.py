@@ -11,16 +11,17 @@ import torch.nn.functional as F
 from torch import nn
 
 from .backbone import Encoder, FastDropout, sink_bias
+from .checks import InputError
 
 # %% ../nbs/06_sasrec.ipynb #c8a107c4
 class SequentialRecommender(nn.Module):
-    "An item table with the surface that trainable systems share; subclasses say how to `represent`."
+    "An item table with what trainable systems share; subclasses say how to `represent`."
     def __init__(self,
         n_items:int,                # items are numbered 1…n_items
-        dim:int=128,                # width D of an item vector
-        padding_class:bool=False,   # authors' option: id 0 competes in the softmax and in the ranking
-        attention_sink:bool=False,  # authors' option: one token stands for their visible left padding
-        max_length:int=50,          # longest history, and the authors' padded window
+        dim:int=128,                # width of the item vectors, D
+        padding_class:bool=False,   # let padding compete as an item, as in the authors' code
+        attention_sink:bool=False,  # let histories see their left padding, as in the authors' code
+        max_length:int=50,          # longest history that is read
     ):
         super().__init__()
         self.item_embedding = nn.Embedding(n_items + 1, dim, padding_idx=0)
@@ -30,6 +31,10 @@ class SequentialRecommender(nn.Module):
     def item_embeddings(self):  # (N, D)
         "The item table without the padding row."
         return self.item_embedding.weight[1:]
+
+    def represent(self, batch, generator=None):  # histories → vectors to score items with, (B, D)
+        "What a history asks of the item table; every subclass says how."
+        raise NotImplementedError(f"{type(self).__name__} has no `represent`")
 
     def score(self,
         batch,           # histories; their targets are not looked at
@@ -78,19 +83,21 @@ class SASRec(SequentialRecommender):
     "SASRec (Kang & McAuley 2018) with full cross-entropy; without positions it is ADRec's stage 1."
     def __init__(self,
         n_items:int,                 # items are numbered 1…n_items
-        dim:int=128,                 # width D
+        dim:int=128,                 # width of the item vectors, D
         blocks:int=2,                # Transformer blocks
-        heads:int=4,                 # attention heads
-        dropout:float=0.1,           # inside the blocks
-        embedding_dropout:float=0.3, # on the normalised input
-        positions:bool=True,         # add position vectors; False for stage 1
-        **options,                   # `padding_class`, `attention_sink`, `max_length`
+        heads:int=4,                 # attention heads in a block
+        dropout:float=0.1,           # share dropped inside the blocks
+        embedding_dropout:float=0.3, # share dropped of the item vectors that are read
+        positions:bool=True,         # add position vectors; ADRec's stage 1 has none
+        padding_class:bool=False,    # let padding compete as an item, as in the authors' code
+        attention_sink:bool=False,   # let histories see their left padding, as in the authors' code
+        max_length:int=50,           # longest history that is read
     ):
-        super().__init__(n_items, dim, **options)
-        if positions and self.attention_sink:
-            raise ValueError("attention_sink needs positions=False: with positions every padding token "
-                             "is different, and one sink cannot stand for them")
-        self.position_embedding = nn.Embedding(self.max_length, dim) if positions else None
+        super().__init__(n_items, dim, padding_class, attention_sink, max_length)
+        if positions and attention_sink:
+            raise InputError("attention_sink needs positions=False: with positions every padding "
+                             "token is different, and one sink cannot stand for them")
+        self.position_embedding = nn.Embedding(max_length, dim) if positions else None
         self.input_norm, self.input_dropout = nn.LayerNorm(dim), FastDropout(embedding_dropout)
         self.encoder = Encoder(dim, blocks, heads, dropout)
         self.apply(self.initialise)
@@ -107,7 +114,8 @@ class SASRec(SequentialRecommender):
         length = history.shape[1]
         x = self.item_embedding(F.pad(history, (sink, 0)))
         if self.position_embedding is not None:
-            x = x + self.position_embedding(positions_from_end(batch.lengths, length, self.max_length))
+            places = positions_from_end(batch.lengths, length, self.max_length)
+            x = x + self.position_embedding(places)
         bias = sink_bias(batch.lengths, length, self.max_length) if sink else None
         return self.encoder(self.input_dropout(self.input_norm(x)), bias)[:, sink:]
 

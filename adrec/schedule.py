@@ -7,23 +7,23 @@ __all__ = ['SCHEDULES', 'check_betas', 'alphas_cumprod', 'signal_to_noise', 'lin
            'cosine', 'sqrt', 'beta', 'trunc_cos', 'noise_schedule']
 
 # %% ../nbs/03_schedule.ipynb #6fdaf262
-import difflib
-
 import numpy as np
 from scipy.special import betaincinv
+
+from .checks import InputError, check_choice, check_whole
 
 # %% ../nbs/03_schedule.ipynb #16ff3b84
 def check_betas(
     betas,  # one variance per step, (T,)
 )->np.ndarray:  # the same numbers as a float64 array, (T,)
-    "Refuse anything but a non-empty row of numbers in (0, 1]: ValueError names the first bad step."
+    "Refuse all but a non-empty row of numbers in (0, 1]: `InputError` names the first bad step."
     betas = np.asarray(betas, dtype=np.float64)
     if betas.ndim != 1 or len(betas) == 0:
-        raise ValueError(f"betas must be one row of at least one number, got shape {betas.shape}")
+        raise InputError(f"betas must be one row of at least one number, got shape {betas.shape}")
     bad = ~((betas > 0) & (betas <= 1))
     if bad.any():
         t = int(bad.argmax())
-        raise ValueError(f"beta at step {t} of {len(betas)} is {betas[t]:.4g}, "
+        raise InputError(f"beta at step {t} of {len(betas)} is {betas[t]:.4g}, "
                          "but every beta must lie in (0, 1]")
     return betas
 
@@ -31,7 +31,7 @@ def check_betas(
 def alphas_cumprod(
     betas,  # variance added by each step, each in (0, 1], (T,)
 )->np.ndarray:  # share of the signal's variance that is left after each step, (T,)
-    "ᾱ_t = (1−β_0)·…·(1−β_t) (Ho et al. 2020, eq. 4); a β outside (0, 1] is a ValueError."
+    "ᾱ_t = (1−β_0)·…·(1−β_t) (Ho et al. 2020, eq. 4); a β outside (0, 1] is an `InputError`."
     return np.cumprod(1 - check_betas(betas))
 
 # %% ../nbs/03_schedule.ipynb #65cc4070
@@ -64,8 +64,8 @@ def trunc_lin(
 def pw_lin(
     steps:int,  # T, more than 10
 )->np.ndarray:  # β, (T,)
-    "Ten β fall from s·1e-4+0.01 to s·1e-4, T−10 rise to s·0.02, s=1000/T; ValueError if T ≤ 10."
-    if steps <= 10: raise ValueError(f"pw_lin needs more than 10 steps, got {steps}")
+    "Ten β fall from s·1e-4+0.01 to s·1e-4, T−10 rise to s·0.02, s=1000/T; `InputError` if T ≤ 10."
+    if steps <= 10: raise InputError(f"pw_lin needs more than 10 steps, got {steps}")
     scale = 1000 / steps
     falling = np.linspace(scale * 0.0001 + 0.01, scale * 0.0001, 10)
     return np.concatenate([falling, np.linspace(scale * 0.0001, scale * 0.02, steps - 10)])
@@ -117,11 +117,6 @@ def noise_schedule(
     name:str,   # a key of `SCHEDULES`; for an unknown one the nearest is suggested
     steps:int,  # T, at least 1
 )->np.ndarray:  # β, float64, (T,)
-    "The β of a schedule by name; ValueError for an unknown name or a bad number of steps."
-    if name not in SCHEDULES:
-        near = difflib.get_close_matches(name, SCHEDULES, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ValueError(f"unknown noise schedule {name!r}: {hint}one of {', '.join(SCHEDULES)}")
-    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
-        raise ValueError(f"steps must be a whole number of at least 1, got {steps!r}")
-    return SCHEDULES[name](int(steps))
+    "The β of a schedule by name; `InputError` for an unknown name or a bad number of steps."
+    check_choice("noise schedule", name, SCHEDULES)
+    return SCHEDULES[name](check_whole("steps", steps))

@@ -13,7 +13,6 @@ from adrec.data import Batch
 from adrec.diffusion import GaussianDiffusion, TimeEmbedding
 from adrec.schedule import noise_schedule
 
-
 class PlainAttention(nn.Module):
     def __init__(self, dim, heads, dropout):
         super().__init__()

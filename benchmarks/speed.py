@@ -7,13 +7,21 @@ of a training when another one, or another program, wants the same cores. Repeti
 
 Baby and Beauty are read from the folder that ADREC_TEST_DATA names, and left out without it. Not run by the tests.
 """
-import argparse, json, os, platform, re, subprocess, sys, time
+import argparse
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import time
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from plain import PlainADRec, pad_to_window
 
 from adrec.checks import InputError
 from adrec.data import SequenceData, evaluation_batches, training_updates
@@ -22,7 +30,6 @@ from adrec.ranking import evaluate, target_ranks
 from adrec.read import load_data
 from adrec.sasrec import SASRec
 from adrec.training import Settings, Training
-from plain import PlainADRec, pad_to_window
 
 DIM, STEPS, WINDOW, BLOCKS = 128, 32, 50, 4   # ADRec's defaults; two blocks in CAM and two in ADM
 USERS = 512

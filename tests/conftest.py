@@ -1,5 +1,7 @@
 "Shared by all tests: one thread each, since several run at once, and the scripts of tools/ importable."
-import os, shutil, sys
+import os
+import shutil
+import sys
 from pathlib import Path
 
 import pytest

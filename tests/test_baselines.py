@@ -10,12 +10,20 @@ from torch import nn
 from adrec.backbone import Block, Encoder, key_padding_bias
 from adrec.baselines import DiffuRec, DreamRec
 from adrec.checks import InputError
-from adrec.data import Batch, evaluation_batches, history_batch, synthetic_data, training_examples, training_updates
+from adrec.data import (
+    Batch,
+    evaluation_batches,
+    history_batch,
+    synthetic_data,
+    training_examples,
+    training_updates,
+)
 from adrec.ranking import evaluate
 from adrec.runs import continue_run, start_run
 from adrec.training import Settings, build_system, one_stage, train
 
 data, _ = synthetic_data(seed=3)
+few, _ = synthetic_data(users=80, items=30, mean_length=8, seed=3)  # where something is trained or ranked as a whole
 STEPS = 6
 SMALL = dict(dim=16, steps=STEPS, schedule="cosine")
 SYSTEMS = {
@@ -261,7 +269,7 @@ def test_histories_are_hidden_in_training_only():
     ("dreamrec", dict(guidance=float("nan")), "guidance must be"),
     ("dreamrec", dict(condition_dropout=1.0), "condition_dropout must be"),
     ("dreamrec", dict(condition_dropout=-0.1), "condition_dropout must be"),
-    ("dreamrec", dict(schedule="linar"), "did you mean 'linear'"),
+    ("dreamrec", dict(schedule="linar"), "Did you mean 'linear'"),
     ("diffurec", dict(attention_sink=True), "attention_sink is not for DiffuRec"),
     ("diffurec", dict(dim=10), "heads must divide dim"),
 ])
@@ -306,11 +314,11 @@ def test_without_prefixes_nothing_has_changed():
 
 def steps_of_an_epoch(system, **settings):
     options = {"dim": 16} if system == "sasrec" else SMALL
-    return train(data, one_stage(system, 1), Settings(users_per_update=100, **settings), options, progress=False)[1][-1]["step"]
+    return train(few, one_stage(system, 1), Settings(users_per_update=100, **settings), options, progress=False)[1][-1]["step"]
 
 
 def test_the_trainer_gives_prefixes_to_those_who_want_them():
-    whole, prefixes = (-(-len(training_examples(data, prefixes=p)[0]) // 100) for p in (False, True))
+    whole, prefixes = (-(-len(training_examples(few, prefixes=p)[0]) // 100) for p in (False, True))
     assert steps_of_an_epoch("dreamrec") == steps_of_an_epoch("sasrec") == whole
     assert steps_of_an_epoch("diffurec") == steps_of_an_epoch("sasrec", prefixes=True) == prefixes > whole
 
@@ -320,8 +328,8 @@ def test_the_trainer_gives_prefixes_to_those_who_want_them():
 @pytest.mark.parametrize("name, loss", [("dreamrec", "mse"), ("diffurec", "cross_entropy")])
 def test_a_run_from_training_to_recommendation(name, loss, tmp_path):
     options = {"dim": 16, "steps": 4, "schedule": "cosine"} | ({"guidance": 2.0, "condition_dropout": 0.1} if name == "dreamrec" else {})
-    start_run(tmp_path / "run", data, one_stage(name, 2), Settings(users_per_update=100), options)
-    run = continue_run(tmp_path / "run", data, device="cpu", progress=False)
+    start_run(tmp_path / "run", few, one_stage(name, 2), Settings(users_per_update=30), options)
+    run = continue_run(tmp_path / "run", few, device="cpu", progress=False)
     assert run.history[loss].iloc[-1] < run.history[loss].iloc[0] and 0 <= run.metrics["test"]["HR@20"] <= 1
     ids = run.items.item_id.tolist()
     table = run.recommend(ids[:3], k=5)

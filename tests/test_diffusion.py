@@ -7,8 +7,14 @@ import torch
 from diffusers import DDPMScheduler
 from diffusers.models.embeddings import get_timestep_embedding
 
-from adrec.diffusion import (GaussianDiffusion, TimeEmbedding, draw_steps, noise_like,
-                             posterior_coefficients, sinusoid)
+from adrec.diffusion import (
+    GaussianDiffusion,
+    TimeEmbedding,
+    draw_steps,
+    noise_like,
+    posterior_coefficients,
+    sinusoid,
+)
 from adrec.schedule import SCHEDULES, linear, noise_schedule, trunc_lin
 
 PARITY = np.load(Path(__file__).parent / "data" / "parity.npz")
@@ -248,7 +254,7 @@ def test_sequence_level_steps_are_one_per_row():
 
 
 def test_unknown_level_is_refused():
-    with pytest.raises(ValueError, match="'token' or 'sequence', got 'word'"): draw_steps(2, 2, 8, level="word")
+    with pytest.raises(ValueError, match="unknown level 'word'"): draw_steps(2, 2, 8, level="word")
 
 
 def test_sinusoid_equals_diffusers():

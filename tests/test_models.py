@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from adrec.data import Batch, evaluation_batches, history_batch, synthetic_data
+from adrec.data import evaluation_batches, history_batch, synthetic_data
 from adrec.model import ADRec
 from adrec.ranking import evaluate
 from adrec.sasrec import SASRec
@@ -68,10 +68,10 @@ def test_the_cache_equals_reading_everything_again_with_the_sink():
     batch, noise = history_batch([np.arange(1, n + 1) for n in range(1, 8)]), torch.randn(9, 7, 16)
     rows, last = torch.arange(7), batch.lengths - 1
     context, bias = model.context(batch)
-    known = model.item_embedding(torch.nn.functional.pad(batch.history[:, 1:], (0, 1)))
+    targets = model.item_embedding(torch.nn.functional.pad(batch.history[:, 1:], (0, 1)))
 
     def plainly(x_t, t):
-        sequence, steps = known.clone(), torch.zeros_like(batch.history)
+        sequence, steps = targets.clone(), torch.zeros_like(batch.history)
         sequence[rows, last], steps[rows, last] = x_t, t
         return model.denoise(context, sequence, steps, bias)[rows, last]
 

@@ -1,12 +1,12 @@
 "Every notebook runs, and shows today what it showed when it was committed."
-import re, shutil
+import re
+import shutil
 from pathlib import Path
 
 import nbformat
 import pytest
 import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-
 from notebooks import LANGUAGE, differences, notebooks, run, same_number, same_text, unfit_outputs
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -144,6 +144,8 @@ def test_cells_marked_eval_false_are_skipped_and_keep_their_outputs(tmp_path):
     ([new_output("stream", name="stdout", text=r"wrote C:\Users\ada")], "a path"),
     ([new_output("stream", name="stdout", text=" 50%|█████     | 1/2 [00:01<00:01, 1.0 it/s]")], "a progress bar"),
     ([new_output("stream", name="stderr", text="x.py:1: UserWarning: beware")], "stderr"),
+    ([new_output("stream", name="stdout", text="x.py:1: UserWarning: beware")], "a warning"),
+    ([new_output("stream", name="stdout", text="Warning: beware")], "a warning"),
     ([new_output("display_data", data={"image/png": "A" * 200_000})], "a picture of 150 KB"),
 ])
 def test_unfit_outputs_are_seen(outputs, complaint): assert any(complaint in found for found in unfit_outputs(notebook(outputs)))

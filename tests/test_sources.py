@@ -1,8 +1,16 @@
 "What is made from the notebooks is what they make: the package, the README, the site."
-import filecmp, os, shutil, subprocess, sys
+import ast
+import filecmp
+import os
+import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import yaml
+from check_types import check, folded
 
 BIN = Path(sys.executable).parent
 SOURCES = ("nbs", "adrec", "tools", "docs", "settings.ini", "pyproject.toml", "README.md")
@@ -65,3 +73,104 @@ def test_the_makefile_lists_its_targets(root):
     for command in (["make"], ["make", "help"]):
         printed = subprocess.run(command, cwd=root, capture_output=True, text=True, env={**os.environ, "MAKEFLAGS": ""}).stdout
         assert all(f"make {target} " in printed for target in ("demo", "test", "docs", "lab", "bench", "export", "execute", "clean"))
+
+
+# ---- the house: see nbs/architecture.ipynb
+
+def modules(root) -> dict[str, tuple[str, Path]]:
+    "Every module of the package in the order of the house, with the page that it comes from: basement, lessons, workshop."
+    paths = [p for p in (root/"adrec").glob("*.py") if p.name != "_modidx.py"]
+    page = {p: re.search(r"nbs/(\w+)\.ipynb", p.read_text(encoding="utf-8"))[1] for p in paths}
+    basement = ("checks", "__init__")
+    return {p.stem: (page[p], p) for p in sorted(paths, key=lambda p: (p.stem not in basement, page[p]))}
+
+
+def imports(path) -> set[str]:
+    "The modules of the package that a module imports, also inside functions; those of the package itself at once only."
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    unseen = {n for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test) for n in ast.walk(node)}
+    nodes = tree.body if path.stem == "__init__" else [n for n in ast.walk(tree) if n not in unseen]
+    names = set()
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom) and (node.level or node.module.split(".")[0] == "adrec"):
+            module = (node.module or "").removeprefix("adrec").removeprefix(".")
+            names |= {module} if module else {alias.name for alias in node.names}
+        elif isinstance(node, ast.Import): names |= {a.name.removeprefix("adrec.") for a in node.names if a.name.split(".")[0] == "adrec"}
+    return names
+
+
+def test_no_import_points_upward(root):
+    house = modules(root)
+    order = list(house)
+    upward = [f"{name} imports {other}" for i, (name, (_, path)) in enumerate(house.items())
+              for other in imports(path) & set(order) if order.index(other) >= i and other != name]
+    assert not upward, f"a module may import what stands on earlier pages, not {', '.join(upward)}"
+
+
+def test_no_module_is_long(root):
+    long = {name: n for name, (_, path) in modules(root).items() if (n := len(path.read_text(encoding="utf-8").splitlines())) > 600}
+    assert not long, f"more than 600 lines: {long}"
+
+
+def fresh(code:str, root) -> str:
+    "What Python prints that begins anew."
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(root)})
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("name", ["checks", "spectra", "collapse", "recorder"])
+def test_who_diagnoses_does_not_load_torch(name, root):
+    assert fresh(f"import sys, adrec.{name}; print('torch' in sys.modules)", root) == "False"
+
+
+def test_importing_the_package_loads_next_to_nothing(root):
+    code = "import sys, time; start = time.perf_counter(); import adrec; print(time.perf_counter() - start, 'numpy' in sys.modules)"
+    seconds, numpy = zip(*(fresh(code, root).split() for _ in range(5)))
+    assert set(numpy) == {"False"}
+    assert min(map(float, seconds)) < 0.1, f"`import adrec` took {min(map(float, seconds)):.2f} s"
+
+
+# ---- lint, types, hooks
+
+def test_ruff_is_content(root):
+    call(sys.executable, "-m", "ruff", "check", "--no-cache", ".", cwd=root)
+
+
+def test_pyright_is_content(root):
+    found = check(root/"adrec")
+    assert not found, "\n".join([f"{len(found)} findings:", *found])
+
+
+def test_patched_methods_are_checked_where_they_belong():
+    source = "from fastcore.basics import patch\nclass A:\n    n = 1\n\n@patch\ndef two(self:A, x:int=2):\n    return self.n\n\n@patch(as_prop=True)\ndef three(self:A): return 3\n"
+    text, lines = folded(source)
+    tree = ast.parse(text)
+    (a,) = (node for node in tree.body if isinstance(node, ast.ClassDef))
+    assert [node.name for node in a.body if isinstance(node, ast.FunctionDef)] == ["two", "three"]
+    assert not any(isinstance(node, ast.FunctionDef) for node in tree.body), "moved, not copied"
+    assert lines[text.splitlines().index("        return self.n")] == 7, "a finding names the line of the original"
+
+
+WORKFLOW, HOOKS = ".github/workflows/test.yml", ".pre-commit-config.yaml"
+
+
+@pytest.mark.parametrize("name", [WORKFLOW, HOOKS, "nbs/_quarto.yml"])
+def test_yaml_can_be_read(name, root): assert yaml.safe_load((root/name).read_text(encoding="utf-8"))
+
+
+def test_the_workflow_runs_everywhere(root):
+    jobs = yaml.safe_load((root/WORKFLOW).read_text(encoding="utf-8"))["jobs"]
+    matrix = jobs["test"]["strategy"]["matrix"]
+    assert {name.split("-")[0] for name in matrix["os"]} == {"ubuntu", "macos", "windows"}
+    assert matrix["python"] == ["3.11", "3.12", "3.13", "3.14"]
+    commands = "\n".join(step.get("run", "") for job in jobs.values() for step in job["steps"])
+    assert "--resolution lowest-direct" in commands and "make export docs" in commands
+
+
+def test_hooks_need_no_network(root):
+    repos = yaml.safe_load((root/HOOKS).read_text(encoding="utf-8"))["repos"]
+    assert {repo["repo"] for repo in repos} == {"local"}
+    entries = {hook["id"]: hook["entry"] for repo in repos for hook in repo["hooks"]}
+    assert set(entries) == {"nbdev_clean", "nbdev_export", "ruff"}
+    for entry in entries.values(): assert shutil.which(entry.split()[0], path=str(BIN)), f"{entry}: not installed"

@@ -143,7 +143,7 @@ def test_remembering_fills_the_caches_that_reading_fills(norm_first):
     encoder, x = Encoder(16, 3, 4, norm_first=norm_first).eval(), torch.randn(2, 5, 16)
     read = [KeyValueCache() for _ in encoder.blocks]
     encoder(x, caches=read)
-    for a, b in zip(encoder.remember(x), read): assert torch.equal(a.keys, b.keys) and torch.equal(a.values, b.values)
+    for a, b in zip(encoder.fill_caches(x), read): assert torch.equal(a.keys, b.keys) and torch.equal(a.values, b.values)
 
 
 # ---- the loss

@@ -4,17 +4,26 @@ nbdev processes the notebooks into _proc/, smalldocs renders them, and this scri
 shows exported code where nbdev would hide it, keeps KaTeX and the search index beside the pages so that they work
 without a network (also opened straight from the folder), and makes two builds of the same tree byte for byte equal.
 """
-import ast, json, posixpath, re, shutil, subprocess, sys, tarfile, tempfile
-from base64 import b64decode
+import ast
+import json
+import posixpath
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
 from pathlib import Path
 
-import nbformat, smalldocs.layout, yaml
+import nbformat
+import smalldocs.layout
+import yaml
 from execnb.nbio import read_nb, write_nb
 from nbconvert import MarkdownExporter
 from nbdev.config import get_config
 from nbdev.doclinks import _nbpath2html, nbglob, patch_name
 from nbdev.process import Processor
-from nbdev.processors import FilterDefaults, mk_cell, _default_exp
+from nbdev.processors import FilterDefaults, _default_exp, mk_cell
 from nbdev.quarto import refresh_quarto_yml
 from smalldocs.site import build
 from traitlets.config import Config
