@@ -28,7 +28,7 @@ from .collapse import diagnose, Diagnosis
 from .counting import BASELINES
 from .data import evaluation_batches, history_batch, SequenceData
 from .devices import is_main_process, wait_for_everyone
-from .folders import check_config, item_counts, json_text, recipe_of, RunFolder
+from .folders import check_config, check_options, item_counts, json_text, recipe_of, RunFolder
 from .ranking import (evaluate, Evaluation, inference, metrics_that_fit, system_device,
                            top_items, window_of)
 from .read import DATA_SETS, load_data
@@ -210,9 +210,12 @@ def _describe(
     "What a run will do, as its config.json says it; `InputError` if it cannot be done."
     seed, settings = check_seed(seed), settings or Settings()
     stages = [replace(stage, system=find_system(stage.system, allow_code)) for stage in stages]
+    options = {key: value.item() if isinstance(value, np.generic) else value
+               for key, value in (options or {}).items()}
+    check_options(options, [stage.system for stage in stages], path)
     check_recipe(data, stages, settings, options, seed, pretrained, precision, model)
     config = dict(system=stages[-1].system, data=_about(data, arguments), seed=seed,
-                  precision=precision, options=options or {}, settings=asdict(settings),
+                  precision=precision, options=options, settings=asdict(settings),
                   stages=[asdict(stage) for stage in stages], versions=_versions())
     try: text = json_text(config)
     except TypeError as e: raise InputError(f"options have to be values of JSON: {e}") from e
@@ -258,16 +261,18 @@ def continue_run(
     "Train what a run folder describes, from the start or from its checkpoint; write the results."
     folder = RunFolder(out)
     config = folder.read_json("config.json", allow_code)
-    finished = (folder / "metrics.json").exists()
+    finished, given = (folder / "metrics.json").exists(), data
     if data is not None or not finished: data = run_data(folder, config, data)
     if not finished:
         stages, settings = recipe_of(config)
         model, history = train_stages(data, stages, settings, config["options"], config["seed"],
                                       None, folder, callbacks, device, config["precision"], progress)
-        if is_main_process(): folder.finish(model, history, _judge(model, data))
+        if is_main_process():
+            folder.write_model(model, history)
+            folder.write_json("metrics.json", _judge(model, data))
     wait_for_everyone()
     if is_main_process(): folder.tidy()
-    return load_run(out, data=data)
+    return load_run(out, data=given)
 
 def _judge(model, data:SequenceData)->dict:
     "The metrics of both splits."
@@ -364,14 +369,16 @@ def _write(self:Run, folder:RunFolder):
     if self.unsaved.checkpoint:
         write_atomically(folder / "checkpoint.safetensors", self.unsaved.checkpoint)
     if self.recorder: self.recorder.save(folder / "spectra.npz")
-    folder.finish(self.model, self.unsaved.history, self.metrics)
+    folder.write_model(self.model, self.unsaved.history)
     batch, _ = next(evaluation_batches(self.data(), "test", window_of(self.model), 8))
     def scores(model):
         with inference(model): return model.score(batch, torch.Generator().manual_seed(0))
-    again = folder.read_model(self.config, len(self.items))
-    if not torch.allclose(scores(again), scores(deepcopy(self.model).cpu()), atol=1e-4):
-        raise InputError(f"{self.name} cannot be built again from its class: pass its options as "
-                         "well, as in train(data, MyModel(n, dim=8), dim=8), or pass the class")
+    try: again, why = folder.read_model(self.config, len(self.items)), "it gives other scores"
+    except InputError as e: again, why = None, one_line(e)
+    if again is None or not torch.allclose(scores(again), scores(deepcopy(self.model).cpu()), atol=1e-4):
+        raise InputError(f"{self.name} cannot be built again from its class ({why}): pass the class, "
+                         "or its options as well, as in train(data, MyModel(n, dim=8), dim=8)")
+    folder.write_json("metrics.json", self.metrics)
 
 # %% ../nbs/30_runs.ipynb #c573cf3a
 def train(
@@ -488,7 +495,7 @@ def longer_recipe(
     begun, make = stages[0].epochs, partial(one_stage, config["system"])
     if len(stages) == 3:
         frozen = stages[1].epochs
-        make = partial(three_stages, warm_up=5 if frozen == min(5, begun) else frozen)
+        make = partial(three_stages, warm_up=frozen if frozen < begun else 5)
     if stages != list(make(begun)):
         raise InputError(f"{folder.path} has a recipe of its own: begin another run instead")
     if epochs < begun:
