@@ -9,13 +9,14 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from adrec import process_number, training
-from adrec.checks import InputError
+from adrec import devices, process_number, systems, training
+from adrec.checks import InputError, write_atomically
 from adrec.data import synthetic_data
+from adrec.devices import find_device, is_main_process, own_random_numbers
 from adrec.ranking import evaluate
 from adrec.runs import continue_run, load_run, start_run
-from adrec.checks import write_atomically
-from adrec.training import Settings, Stage, Training, build_system, check_recipe, check_seed, find_device, is_main_process, one_stage, own_random_numbers, read_checkpoint, set_items, stage_groups, three_stages, train
+from adrec.systems import build_system, set_items
+from adrec.training import Settings, Stage, Training, check_recipe, check_seed, one_stage, read_checkpoint, stage_groups, three_stages, train_stages
 
 OPTIONS = {"dim": 8, "blocks": 1, "heads": 2, "steps": 4}
 EVERY = Settings(users_per_update=32, length_groups=3, validate_every=1, patience=100, learning_rate=3e-3)
@@ -46,11 +47,11 @@ class Stop(Exception):
     def on_step(self, training): raise self
 
 def stopped(data):
-    with pytest.raises(Stop): train(data, one_stage("adrec", 2), EVERY, OPTIONS, callbacks=[Stop()], device="cpu", progress=False)
+    with pytest.raises(Stop): train_stages(data, one_stage("adrec", 2), EVERY, OPTIONS, callbacks=[Stop()], device="cpu", progress=False)
 
 DEEDS = {
-    "train": lambda data, run: train(data, three_stages(2, warm_up=1), EVERY, OPTIONS, 5, device="cpu", progress=False),
-    "train with PCGrad in bfloat16": lambda data, run: train(data, one_stage("adrec", 1), replace(EVERY, pcgrad=True), OPTIONS, device="cpu",
+    "train": lambda data, run: train_stages(data, three_stages(2, warm_up=1), EVERY, OPTIONS, 5, device="cpu", progress=False),
+    "train with PCGrad in bfloat16": lambda data, run: train_stages(data, one_stage("adrec", 1), replace(EVERY, pcgrad=True), OPTIONS, device="cpu",
                                                              precision="bf16", progress=False),
     "a training that fails": lambda data, run: stopped(data),
     "fit": lambda data, run: Training(build_system("diffurec", 30, dim=8), data, EVERY, device="cpu").fit(one_stage("diffurec", 1), progress=False),
@@ -72,16 +73,16 @@ def test_nothing_of_the_callers_state_changes(name, data, run):
 
 def test_a_caller_without_gradients_can_train(data):
     with torch.no_grad():
-        inside = train(data, one_stage("sasrec", 1), EVERY, {"dim": 8}, device="cpu", progress=False)[0]
+        inside = train_stages(data, one_stage("sasrec", 1), EVERY, {"dim": 8}, device="cpu", progress=False)[0]
         assert not torch.is_grad_enabled()
-    outside = train(data, one_stage("sasrec", 1), EVERY, {"dim": 8}, device="cpu", progress=False)[0]
+    outside = train_stages(data, one_stage("sasrec", 1), EVERY, {"dim": 8}, device="cpu", progress=False)[0]
     assert torch.equal(inside.item_embedding.weight, outside.item_embedding.weight)
 
 
 def test_the_callers_draws_go_on_through_three_trainings(data):
     drawn = []
     for seed in range(3):
-        train(data, one_stage("sasrec", 1), EVERY, {"dim": 8}, seed=0, device="cpu", progress=False)
+        train_stages(data, one_stage("sasrec", 1), EVERY, {"dim": 8}, seed=0, device="cpu", progress=False)
         drawn.append(torch.rand(1).item())
     assert len(set(drawn)) == 3
 
@@ -101,7 +102,7 @@ def test_the_callers_own_accelerator_still_works(precision, data):
     theirs = accelerate.Accelerator(mixed_precision=precision, cpu=True)
     layer = theirs.prepare(torch.nn.Linear(4, 4))
     before = layer(torch.ones(2, 4)).tolist()
-    train(data, one_stage("sasrec", 1), EVERY, {"dim": 8}, device="cpu", precision="bf16" if precision == "no" else "no", progress=False)
+    train_stages(data, one_stage("sasrec", 1), EVERY, {"dim": 8}, device="cpu", precision="bf16" if precision == "no" else "no", progress=False)
     assert theirs.mixed_precision == precision and theirs.device.type == "cpu" and theirs.num_processes == 1
     assert layer(torch.ones(2, 4)).tolist() == before
     theirs.backward(layer(torch.ones(2, 4)).sum())
@@ -151,10 +152,10 @@ def test_the_connection_follows_the_device_that_was_asked_for(device, wanted, mo
         monkeypatch.setattr(torch.distributed, name, fake)
     monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available=False: torch.device("cuda"))
     monkeypatch.setattr(torch.accelerator, "set_device_index", lambda index: None)
-    for remembered in (training.meet_others, training.connection): remembered.cache_clear()
-    try: ours = training.Processes(find_device(device))
+    for remembered in (devices._meet_others, devices._connection): remembered.cache_clear()
+    try: ours = devices.Processes(find_device(device))
     finally:
-        for remembered in (training.meet_others, training.connection): remembered.cache_clear()
+        for remembered in (devices._meet_others, devices._connection): remembered.cache_clear()
     assert asked == [("gloo", 86400)] and groups == wanted
     assert str(ours.device) == ("cpu" if device == "cpu" else "cuda:1")
 
@@ -174,7 +175,7 @@ class NoFloat64(TorchDispatchMode):
         return result
 
 
-@pytest.mark.parametrize("system", list(training.SYSTEMS))
+@pytest.mark.parametrize("system", list(systems.BUILT_IN))
 def test_no_system_needs_float64_on_its_device(system, data, tmp_path):
     model = build_system(system, 30, dim=8)  # on the CPU; then it would move to the device
     with NoFloat64():
@@ -212,12 +213,12 @@ def test_epochs_of_the_wrong_kind(wrong):
 
 @pytest.mark.parametrize("seed", [-1, 2**32, 2**70, 1.0, True, "0", None, float("nan")])
 def test_seeds_that_are_none(seed, data):
-    with pytest.raises(InputError, match="seed.* a whole number") as e: train(data, one_stage("sasrec", 1), EVERY, {"dim": 8}, seed=seed)
+    with pytest.raises(InputError, match="seed.* a whole number") as e: train_stages(data, one_stage("sasrec", 1), EVERY, {"dim": 8}, seed=seed)
     assert "\n" not in str(e.value)
 
 
 def test_a_seed_may_come_from_numpy(data):
-    models = [train(data, one_stage("sasrec", 1), EVERY, {"dim": 8}, seed=seed, device="cpu", progress=False)[0] for seed in (3, np.int64(3), np.uint8(3))]
+    models = [train_stages(data, one_stage("sasrec", 1), EVERY, {"dim": 8}, seed=seed, device="cpu", progress=False)[0] for seed in (3, np.int64(3), np.uint8(3))]
     assert all(torch.equal(m.item_embedding.weight, models[0].item_embedding.weight) for m in models)
     assert check_seed(2**32 - 1) == 2**32 - 1
 
@@ -228,19 +229,19 @@ def test_a_seed_may_come_from_numpy(data):
 def test_a_table_at_hand_spares_the_first_system_whatever_its_stage_is_called(name, data):
     stages = [Stage(name, "stage1", 2), *three_stages(2, warm_up=1)[1:]]
     assert [g[0].system for g in stage_groups(stages, have_items=True)] == ["adrec"]
-    history = train(data, stages, EVERY, OPTIONS, pretrained=np.ones((30, 8)), device="cpu", progress=False)[1]
+    history = train_stages(data, stages, EVERY, OPTIONS, pretrained=np.ones((30, 8)), device="cpu", progress=False)[1]
     assert {row["system"] for row in history} == {"adrec"}
 
 
 def test_a_recipe_is_checked_without_building_anything_real(data, monkeypatch):
-    devices, build = [], training.build_system
+    kinds, build = [], systems.build_system
     def watched(*a, **k):
         model = build(*a, **k)
-        devices.append({p.device.type for p in model.parameters()})
+        kinds.append({p.device.type for p in model.parameters()})
         return model
-    monkeypatch.setattr(training, "build_system", watched)
+    monkeypatch.setattr(systems, "build_system", watched)
     check_recipe(data, three_stages(), Settings(), pretrained=np.zeros((30, 128)))
-    assert devices == [{"meta"}, {"meta"}], "one of stage 1, one of ADRec"
+    assert kinds == [{"meta"}, {"meta"}], "one of stage 1, one of ADRec"
 
 
 def falling(monkeypatch):
@@ -251,11 +252,11 @@ def falling(monkeypatch):
 
 def test_fine_tuning_has_a_patience_of_its_own(data, monkeypatch, tmp_path):
     stages = (Stage("warm-up", "adrec", 10, freeze_items=True), Stage("fine-tune", "adrec", 10))
-    def go(callbacks=(), load=None, keep=None):
+    def go(callbacks=(), load=None, save_checkpoint=None):
         torch.manual_seed(0)
         done = Training(build_system("adrec", 30, **OPTIONS), data, replace(EVERY, patience=2), "adrec", device="cpu")
         if load: done.load(load)
-        return done.fit(stages, callbacks, False, keep)
+        return done.fit(stages, callbacks, False, save_checkpoint)
     falling(monkeypatch)
     whole = [(row["stage"], row["epoch"]) for row in go().history]
     assert whole == [("warm-up", 0), ("warm-up", 1), ("warm-up", 2), ("warm-up", 3), ("fine-tune", 10), ("fine-tune", 11)]
@@ -263,7 +264,7 @@ def test_fine_tuning_has_a_patience_of_its_own(data, monkeypatch, tmp_path):
         falling(monkeypatch)
         saved = tmp_path/f"{cut}.safetensors"
         pull = SimpleNamespace(on_step=lambda t: (_ for _ in ()).throw(KeyboardInterrupt) if t.epoch == cut else None)
-        with pytest.raises(KeyboardInterrupt): go([pull], keep=lambda t: t.save(saved))
+        with pytest.raises(KeyboardInterrupt): go([pull], save_checkpoint=lambda t: t.save(saved))
         assert [(row["stage"], row["epoch"]) for row in go(load=saved).history] == whole
 
 
@@ -366,7 +367,7 @@ def test_the_library_sets_no_handlers(data):
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     seen = []
     watch = SimpleNamespace(on_step=lambda t: seen.append([signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)]))
-    train(data, one_stage("sasrec", 1), EVERY, {"dim": 8}, callbacks=[watch], device="cpu", progress=False)
+    train_stages(data, one_stage("sasrec", 1), EVERY, {"dim": 8}, callbacks=[watch], device="cpu", progress=False)
     assert seen and all(s == before for s in seen)
 
 

@@ -8,13 +8,12 @@ import pytest
 from adrec.cli import main
 from adrec.checks import InputError
 from adrec.data import synthetic_data
-from adrec.demo import demo_text
-from adrec.demo import collect_runs
-from adrec.experiments import comparison_sentences, demo, load_results, paired_difference
+from adrec.demo import demo, demo_text
+from adrec.experiments import comparison_sentences, load_results, paired_difference
 from adrec.counting import BASELINES
 from adrec.ranking import evaluate
 from adrec.read import load_data
-from adrec.runs import continue_run, load_run, start_run
+from adrec.runs import collect_runs, continue_run, load_run, start_run
 from adrec.training import Settings, one_stage
 
 data, _ = synthetic_data(seed=0)

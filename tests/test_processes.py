@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from adrec.data import synthetic_data
 from adrec.runs import continue_run, start_run
-from adrec.training import Settings, Stage, wait_for_everyone
+from adrec.training import Settings, Stage
 place, processes = Path(sys.argv[1]), int(sys.argv[2])
 data = synthetic_data(users=83, items=30, clusters=3, dim=4, seed=0)[0]
 plain = dict(users_per_update=40, length_groups=3, validate_every=2, learning_rate=3e-3)

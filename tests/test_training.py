@@ -9,13 +9,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from adrec import training
-from adrec.checks import InputError
+from adrec import systems, training
+from adrec.checks import InputError, write_atomically
 from adrec.data import synthetic_data, training_updates
 from adrec.model import ADRec
 from adrec.ranking import evaluate
-from adrec.checks import write_atomically
-from adrec.training import SIX_METRICS, Settings, Stage, Training, build_system, combine_losses, known_options, one_stage, project_conflicts, read_checkpoint, set_items, three_stages, train
+from adrec.systems import build_system, known_options, set_items
+from adrec.training import SIX_METRICS, Settings, Stage, Training, combine_losses, one_stage, project_conflicts, read_checkpoint, three_stages, train_stages
 
 OPTIONS = {"dim": 8, "blocks": 1, "heads": 2, "steps": 4}
 EVERY = Settings(users_per_update=32, length_groups=3, validate_every=1, patience=100, learning_rate=3e-3)
@@ -61,7 +61,7 @@ def test_a_resumed_training_hears_in_which_stage_it_is(data, tmp_path):
 # ---- the same numbers
 
 def test_a_seed_settles_every_number_and_another_seed_changes_them(data):
-    runs = [train(data, RECIPE, EVERY, OPTIONS, seed, device="cpu", progress=False) for seed in (0, 0, 1)]
+    runs = [train_stages(data, RECIPE, EVERY, OPTIONS, seed, device="cpu", progress=False) for seed in (0, 0, 1)]
     weights, histories = [model.state_dict() for model, _ in runs], [timeless(history) for _, history in runs]
     assert equal(weights[0], weights[1]) and histories[0] == histories[1]
     assert not equal(weights[0], weights[2]) and histories[0] != histories[2]
@@ -71,14 +71,14 @@ def test_the_surrounding_random_state_does_not_matter(data):
     models = []
     for seed in (5, 6):
         torch.manual_seed(seed); np.random.seed(seed)
-        models.append(train(data, one_stage("adrec", 2), EVERY, OPTIONS, 0, device="cpu", progress=False)[0])
+        models.append(train_stages(data, one_stage("adrec", 2), EVERY, OPTIONS, 0, device="cpu", progress=False)[0])
     assert equal(models[0].state_dict(), models[1].state_dict())
 
 
 @pytest.mark.parametrize("name", ["sasrec", "stage1", "adrec"])
 def test_grouped_and_padded_gradients_agree(name, data):
     torch.manual_seed(0)
-    model = training.build_for(name, data.n_items, EVERY, OPTIONS).eval()  # dropout off
+    model = systems.build_for(name, data.n_items, EVERY, OPTIONS).eval()  # dropout off
     t, eps = torch.randint(4, (data.n_users, 50)), torch.randn(data.n_users, 50, 8)
     def gradients(groups):
         parts, update = [], next(training_updates(data, np.random.default_rng(0), groups=groups))
@@ -162,14 +162,14 @@ def test_the_weights_of_the_best_validation_are_restored(data, monkeypatch):
     scripted(monkeypatch, *({"NDCG@20": v} for v in (.1, .3, .2, .3, .2)))
     kept = {}
     keep = lambda t: kept.setdefault(t.epoch - 1, {name: w.clone() for name, w in t.model.state_dict().items()})
-    done = begin(adrec(data), data, replace(EVERY, patience=3)).fit(one_stage("adrec", 100), progress=False, keep=keep)
+    done = begin(adrec(data), data, replace(EVERY, patience=3)).fit(one_stage("adrec", 100), progress=False, save_checkpoint=keep)
     assert list(kept) == [1, 2, 3, 4, 5] and equal(done.model.state_dict(), kept[2])
 
 
 @pytest.mark.parametrize("monitor", ["NDCG@20", "HR@5", "MRR"])
 def test_the_restored_model_has_the_best_metric_of_its_history(monitor, data):
     settings = replace(EVERY, monitor=monitor, patience=3)
-    model, history = train(data, one_stage("sasrec", 12), settings, {"dim": 8}, device="cpu", progress=False)
+    model, history = train_stages(data, one_stage("sasrec", 12), settings, {"dim": 8}, device="cpu", progress=False)
     best = max(row[monitor] for row in history if monitor in row)
     assert evaluate(model, data, "validation").metrics[monitor] == best
 
@@ -192,7 +192,7 @@ def test_the_learning_rate_comes_down_half_a_cosine(data):
 def test_callbacks_hear_a_stage_before_its_steps(data):
     heard = []
     everything = SimpleNamespace(on_step=lambda s: heard.append(s.step), on_stage=lambda s: heard.append(f"{s.system} {s.stage}"))
-    train(data, three_stages(2, warm_up=1), EVERY, OPTIONS, callbacks=[everything, object()], device="cpu", progress=False)
+    train_stages(data, three_stages(2, warm_up=1), EVERY, OPTIONS, callbacks=[everything, object()], device="cpu", progress=False)
     assert heard == ["stage1 pre-train", 1, 2, 3, 4, 5, 6, "stage1 end", "adrec warm-up", 1, 2, 3, "adrec fine-tune", 4, 5, 6, "adrec end"]
 
 
@@ -260,7 +260,7 @@ def test_a_pcgrad_step_is_the_plain_step_where_gradients_agree(data):
 
 @pytest.mark.parametrize("name", ["sasrec", "adrec"])
 def test_bfloat16_learns_the_same_to_its_own_precision(name, data):
-    histories = [train(data, one_stage(name, 4), EVERY, {"dim": 8}, device="cpu", precision=precision, progress=False) for precision in ("no", "bf16")]
+    histories = [train_stages(data, one_stage(name, 4), EVERY, {"dim": 8}, device="cpu", precision=precision, progress=False) for precision in ("no", "bf16")]
     (full, rows), (half, half_rows) = histories
     assert all(w.dtype == torch.float32 for w in half.state_dict().values())
     assert not equal(full.state_dict(), half.state_dict()), "was the second one really in bfloat16?"
@@ -297,7 +297,7 @@ def test_each_system_takes_the_options_that_it_knows(data):
     assert {"steps", "schedule", "dim", "attention_sink", "max_length"} <= known_options("adrec")
     assert {"positions", "dim", "padding_class"} <= known_options("sasrec") and "steps" not in known_options("sasrec")
     assert known_options("stage1") == known_options("sasrec") - {"positions"}
-    model, history = train(data, three_stages(1), EVERY, OPTIONS, device="cpu", progress=False)
+    model, history = train_stages(data, three_stages(1), EVERY, OPTIONS, device="cpu", progress=False)
     assert model.diffusion.steps == 4 and model.item_embeddings().shape == (30, 8)
     assert [row["stage"] for row in history] == ["pre-train", "warm-up"]
 
