@@ -21,9 +21,9 @@ from fastcore.basics import patch
 from safetensors.torch import load_file
 
 from .checks import InputError, one_line, shown, write_atomically
-from .data import SequenceData
+from .data import SequenceData, training_pairs
 from .options import check_json, kinds_of, options_of, parameters_of, parse_json
-from .ranking import TIES, training_pairs
+from .ranking import TIES
 from .read import load_data
 from .systems import BUILT_IN, build_for, find_system, SYSTEMS
 from .training import read_checkpoint, Settings, Stage, tensor_bytes, Training

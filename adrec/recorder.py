@@ -106,7 +106,7 @@ def run_recorder(
     n_items:int,  # its catalogue
 )->list:          # of callbacks; none in processes that only help
     "What every `adrec train` records: about 50 times the spectrum and 300 items, `spectra.npz`."
-    from adrec.training import is_main_process
+    from adrec.devices import is_main_process
     if not is_main_process(): return []
     return [CollapseRecorder(1, min(300, n_items), path=Path(folder) / "spectra.npz", most=50)]
 

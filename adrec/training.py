@@ -26,7 +26,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from tqdm.auto import tqdm
 
-from .checks import check_choice, InputError, of_kind, one_line, plain_fields, write_atomically
+from .checks import check_choice, InputError, of_kind, one_line, check_fields, write_atomically
 from .data import Batch, SequenceData, training_updates
 from .devices import (find_device, is_main_process, own_random_numbers, Processes,
                            seed_generators)
@@ -44,7 +44,7 @@ class Stage:
     freeze_items:bool=False  # keep the item table as it is
 
     def __post_init__(self):
-        plain_fields(self)
+        check_fields(self)
         if self.epochs < 0: raise InputError(f"epochs must be 0 or more, not {self.epochs}")
 
 # %% ../nbs/11_training.ipynb #47910bdc
@@ -86,7 +86,7 @@ class Settings:
     warm_up_decay:bool=False      # authors' option: weight decay acts on the "frozen" table
 
     def __post_init__(self):
-        plain_fields(self)
+        check_fields(self)
         check_choice("metric", self.monitor, (*SIX_METRICS, "MRR"))
         for name in ("learning_rate", "cosine_epochs", "users_per_update", "length_groups",
                      "max_length", "validate_every", "patience"):

@@ -20,7 +20,8 @@ from adrec.data import (
 )
 from adrec.ranking import evaluate
 from adrec.runs import continue_run, start_run
-from adrec.training import Settings, build_system, one_stage, train
+from adrec.systems import build_system
+from adrec.training import Settings, one_stage, train_stages
 
 data, _ = synthetic_data(seed=3)
 few, _ = synthetic_data(users=80, items=30, mean_length=8, seed=3)  # where something is trained or ranked as a whole

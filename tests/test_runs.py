@@ -15,7 +15,8 @@ from adrec.checks import InputError
 from adrec.data import synthetic_data
 from adrec.read import load_data
 from adrec.ranking import evaluate
-from adrec.runs import RunFolder, continue_run, extend_run, load_run, run_data, start_run
+from adrec.folders import RunFolder
+from adrec.runs import continue_run, extend_run, load_run, run_data, start_run
 from adrec.tables import pretrained_items
 from adrec.training import Settings, Stage, one_stage, read_checkpoint, three_stages, train_stages
 
