@@ -235,6 +235,9 @@ def _make_stages(
     from adrec.training import one_stage, Settings, three_stages
     recipe = {name: settings[name] for name in options_of(three_stages) if name in settings}
     rest = {name: value for name, value in settings.items() if name not in recipe}
+    for name, least in (("epochs", 1), ("warm_up", 0)):
+        if recipe.get(name, least) < least:
+            raise InputError(f"{flag_of(name)} should be {least} or more, not {recipe[name]}")
     if model == "adrec": return three_stages(**recipe), Settings(**rest)
     if "warm_up" in recipe:
         raise InputError(f"--warm-up is for adrec: {model} is trained in one stage")
@@ -299,7 +302,7 @@ def _sigterm_as_interrupt():
 def _guarded(
     out:str,       # the run folder
     fresh:bool,    # was it begun just now?
-    existed:bool,  # was the folder there before, empty?
+    existed:bool=False,  # was the folder there before, empty?
 ):
     "Say how to resume after Ctrl-C, SIGTERM, a full disk; remove a run in which nothing happened."
     line = shlex.join(["adrec", "train", "--resume", "--out", out])
@@ -350,14 +353,14 @@ def _continue_training(
     "adrec train --resume --out runs/quick --epochs 40")
 def _train_command(
     *, data:dict, options:dict, settings:dict,
-    out:str,               # the run folder: a new one; or, with --resume, the one to continue
+    out:str,               # a new run folder; or, with --resume, the one to continue
     # adrec (in three stages), sasrec (SASRec+, the strong baseline), dreamrec or diffurec (two
     # earlier diffusion recommenders), or module:Class, a system of one's own; None: adrec
     model:str|None=None,
     allow_code:str|None=None,  # import this module, for a system of one's own
     seed:int|None=None,        # of everything random; None: 0
     precision:str|None=None,   # no (float32) or bf16; None: no
-    # skip stage 1 and begin with the item table of a run, or of an .npy or .safetensors file
+    # begin with the item table of a run, .npy or .safetensors file, not with stage 1
     pretrained:str|None=None,
     # continue the run in --out, as its config.json says; with --epochs N also one that is
     # finished, to what it would be with N epochs from the start

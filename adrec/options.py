@@ -170,6 +170,7 @@ def flag_of(
 def help_text(self:Option)->str:
     "The comment, and the default in brackets; `None: …` in the comment is what None means."
     text, default = self.help.removesuffix("."), self.default
+    if text.split(" ")[0].istitle(): text = text[0].lower() + text[1:]
     if meaning := re.search(r"(?:^|[;.] )(None|Default): ([^;]+)", text):
         text, default = text.replace(meaning[0], "", 1).strip(";. "), meaning[2]
     if default is None or default is False or default == (): return text

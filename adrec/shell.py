@@ -97,6 +97,17 @@ def _for_cyclopts(
     call.__signature__ = inspect.Signature(parameters)
     return call
 
+def _usage(name:str, function)->str:
+    "What has to stand in a line, in one line."
+    words = ["adrec", name]
+    for p in inspect.signature(function).parameters.values():
+        if p.name in _SETS: continue
+        if p.kind is p.POSITIONAL_OR_KEYWORD:
+            word = p.name.upper() + "..." * (p.annotation == list[str])
+            words.append(word if p.default is REQUIRED else f"[{word}]")
+        elif p.default is REQUIRED: words.append(_FLAGS.get(p.name, flag_of(p.name)).split(" ", 1)[1])
+    return " ".join([*words, "[OPTIONS]"])
+
 # %% ../nbs/31_shell.ipynb #78eaa8b4
 def _plain_console(words:list):
     "What prints a help or the version: text without colours, on a page as in a terminal."
@@ -117,7 +128,7 @@ def _make_app(
     for name, (function, lines) in _COMMANDS.items():
         call = _for_cyclopts(function) if name in words[:1] else lambda: None
         app.command(call, name=name, help=inspect.cleandoc(function.__doc__),
-                    help_epilogue=listed(lines))
+                    usage=_usage(name, function), help_epilogue=listed(lines))
     return app
 
 # %% ../nbs/31_shell.ipynb #4afefc99
