@@ -12,10 +12,9 @@ import signal
 import sys
 import threading
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
-import adrec.checkup  # the command `diagnose`
+import adrec.checkup  # noqa: F401 (the command `diagnose`)
 from .checks import InputError, nearest_hint, shown
 from .options import flag_of, options_of
 from .shell import (command, data_arguments, is_speaker, print_columns, print_json, print_note,
