@@ -18,6 +18,7 @@ from . import __version__
 from .checks import InputError, write_atomically
 from .collapse import diagnose, VERDICTS
 from .counting import BASELINES
+from .data import training_pairs
 from .explorer import check_page_path, explorer, genre_text, TEMPLATES, unique_titles
 from .maps import anchor_items, neighbour_table, plot_collapse_map, plot_pca
 from .plots import (figure_bytes, plot_cosines, plot_history, plot_intervals, plot_norms,
@@ -289,7 +290,7 @@ def _verdicts(evidence:Evidence)->Section:
     for name, d in evidence.diagnoses.items():
         meaning = " ".join([*(_VERDICT_SENTENCES[word] for word in d.verdict),
                             "The four answers, with their numbers:"])
-        notes = [f"Warning: {note}." for note in d.warnings]
+        notes = [f"Beware: {note}." for note in d.warnings]
         parts.append(dict(name=f"{name}: {_verdict_text(d)}", text=meaning,
                           points=[*d.reasons, *notes]))
     head, rows = [""], []

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from adrec import cli
+from adrec import checkup, cli
 from adrec.cli import main
 
 BABY = Path(os.environ.get("ADREC_TEST_DATA", "nowhere"))/"baby.csv.gz"
@@ -66,7 +66,7 @@ def log(users=40, items=25, length=6, **more) -> pd.DataFrame:
 # ---- help
 
 def test_help_comes_without_heavy_imports(tmp_path):
-    heavy = {"torch", "numpy", "pandas", "matplotlib", "scipy"}
+    heavy = {"torch", "pandas", "matplotlib", "scipy"}
     code = f"import sys, adrec.cli; sys.exit(bool({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code])
     assert done.returncode == 0, "adrec.cli imports something heavy at its top"
@@ -78,7 +78,10 @@ def test_help_comes_without_heavy_imports(tmp_path):
     ("train", ["--data", "--model", "--out", "--seed", "--epochs", "--device", "--precision",
                "--pretrained", "--resume", "--noise-scale", "--attention-sink", "--padding-class",
                "--warm-up-decay", "--any-metric", "--pcgrad", "--guidance", "--condition-dropout",
-               "--prefixes"]),
+               "--prefixes", "--users-per-update", "--heads", "--blocks", "--dropout",
+               "--embedding-dropout", "--weight-decay", "--length-groups", "--validate-every",
+               "--monitor", "--cosine-epochs", "--warm-up N", "--allow-code", "--no-header",
+               "--min-user-items", "--time-format", "--drop-duplicates"]),
     ("evaluate", ["--split", "--ties", "--filter-seen", "--json"]),
     ("recommend", ["--user", "--history", "-k", "--json"]),
     ("export", ["-o"]),
@@ -87,10 +90,51 @@ def test_help_comes_without_heavy_imports(tmp_path):
 ])
 def test_every_command_explains_itself(adrec, command, options):
     done = adrec(f"{command} --help")
-    said = " ".join(done.out.split())
-    assert done.code == 0 and "Examples:" in said and all(option in said for option in options)
+    text = " ".join(done.out.split()).replace("--[no-]", "--no-")
+    assert done.code == 0 and done.err == "" and "Examples:" in text
+    assert [option for option in options if option not in text] == []
     for line in re.findall(r"^ +(adrec .*)$", done.out, re.M):
         assert adrec(f"{line.removeprefix('adrec ')} --help").code == 0, f"cannot be parsed: {line}"
+
+
+def test_the_help_of_train_is_grouped_and_fits_on_two_screens(adrec, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    lines = adrec("train --help").out.splitlines()
+    assert len(lines) <= 100 and max(map(len, lines)) <= 100
+    headings = [line for line in lines if re.fullmatch(r"[A-Z]\w+:", line)]
+    assert headings == ["Data:", "Model:", "Optimisation:", "Run:", "Examples:"]
+    def group(option): return headings[sum(h in lines[:lines.index(next(
+        line for line in lines if line.startswith(f"  {option}")))] for h in headings) - 1]
+    assert [group(o) for o in ("--sep", "--heads", "--epochs", "-o, --out")] == headings[:4]
+
+
+def test_the_help_states_the_defaults_that_hold(adrec, monkeypatch):
+    from adrec.options import options_of
+    from adrec.training import Settings, three_stages
+    monkeypatch.setenv("COLUMNS", "100")
+    text = " ".join(adrec("train --help").out.split())
+    for option in options_of([three_stages, Settings]).values():
+        flag, settings = option.name.replace("_", "-"), text.split("Optimisation:")[1]
+        shown = re.search(rf"--{flag} (?:[A-Z]+ )?(.*?)(?= --|$)", settings)[1]
+        if option.default not in (None, False): assert f"[default: {option.default}]" in shown
+    assert "[default: 2, diffurec 4]" in text and "adrec, diffurec: λ" in text
+
+
+def test_defaults_are_told_as_they_are():
+    from adrec.options import Option
+    text = lambda default, help="text": Option("x", object, default, help).help_text()
+    assert [text(value) for value in (None, False, True, 1, 0.0, ())] == [
+        "text", "text", "text [default: yes]", "text [default: 1]", "text [default: 0.0]", "text"]
+    assert text(None, "how many; None: all; 0: none") == "how many; 0: none [default: all]"
+    assert text(None, "Keep those. Default: 4 where there are any.") == "keep those [default: 4 where there are any]"
+    assert text(None, "DiffuRec: a share; None: 0") == "DiffuRec: a share [default: 0]"
+
+
+def test_help_is_plain_text(made, tmp_path):
+    environment = {**os.environ, "FORCE_COLOR": "1", "TERM": "xterm-256color"}
+    command = [sys.executable, "-m", "adrec", "export", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.stdout.isascii() and "\x1b" not in done.stdout and "Usage: adrec export RUN" in done.stdout
 
 
 def test_version(adrec, root):
@@ -234,6 +278,48 @@ def test_options_reach_the_configuration(adrec):
     assert expected.items() <= config["settings"].items()
 
 
+def test_every_declared_option_reaches_the_configuration(adrec):
+    model = "--heads 2 --blocks 1 --dropout 0.2 --embedding-dropout 0.25 --steps 8"
+    optimising = ("--users-per-update 100 --length-groups 2 --weight-decay 0.001 --validate-every 2 "
+                  "--monitor HR@10 --cosine-epochs 90 --warm-up 1")
+    assert adrec(f"train {SMALL} --out a --epochs 2 {model} {optimising}").code == 0
+    config = json.loads(Path("a/config.json").read_text())
+    assert config["options"] == dict(dim=16, heads=2, blocks=1, dropout=0.2,
+                                     embedding_dropout=0.25, steps=8)
+    expected = dict(users_per_update=100, length_groups=2, weight_decay=0.001, validate_every=2,
+                    monitor="HR@10", cosine_epochs=90, learning_rate=0.001)
+    assert expected.items() <= config["settings"].items()
+    assert [stage["epochs"] for stage in config["stages"]] == [2, 1, 1]
+    assert adrec("train --resume --out a --warm-up 1 --heads 2 --monitor HR@10").code == 0
+    for change in ("--warm-up 2", "--heads 4", "--monitor MRR", "--length-groups 3"):
+        assert "a was begun with" in adrec(f"train --resume --out a {change}").err, change
+
+
+def test_only_what_was_given_is_noted(adrec):
+    log().to_csv("log.csv", index=False)
+    line = "train --data log.csv --k-core 2 --model sasrec --dim 16 --epochs 1 --no-positions"
+    assert adrec(f"{line} --no-progress --out a").code == 0
+    config = json.loads(Path("a/config.json").read_text())
+    assert config["options"] == dict(dim=16, positions=False)
+    assert config["data"]["arguments"] == dict(source=str(Path("log.csv").resolve()), k_core=2)
+
+
+def test_the_recipe_of_the_demo_is_a_command(adrec):
+    from adrec.demo import DEMO_SETTINGS, demo_runs
+    from adrec.read import load_data
+    from adrec.training import Settings
+    data = load_data("synthetic")
+    demo_runs(data, Path("demo"), 3, 2, False, {"source": "synthetic"})
+    recipe = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in
+                      vars(DEMO_SETTINGS).items() if value != getattr(Settings(), name))
+    line = f"train --data synthetic --seed 3 --epochs 2 {recipe} --no-progress"
+    assert adrec(f"{line} --warm-up 2 --out adrec").code == 0
+    assert adrec(f"{line} --model sasrec --out sasrec").code == 0
+    for name in ("adrec", "sasrec"):
+        for file in ("config.json", "metrics.json", "model.safetensors"):
+            assert Path(name, file).read_bytes() == Path("demo", name, file).read_bytes(), (name, file)
+
+
 def test_guidance_and_prefixes_reach_the_run(adrec):
     from adrec.runs import load_run
     guided = "--model dreamrec --steps 4 --guidance 2 --condition-dropout 0.1 --prefixes"
@@ -337,8 +423,8 @@ def test_after_ctrl_c_a_training_resumes_to_the_same_numbers(adrec, whole, monke
     with monkeypatch.context() as patched:
         patched.setattr(Training, "run_epoch", until_the_eighth)
         done = adrec(f"{TO_INTERRUPT} --out cut")
-    told = "adrec: interrupted; to continue:  adrec train --resume --out cut\n"
-    assert done == Done(130, "", told)
+    text = "adrec: interrupted; to continue:  adrec train --resume --out cut\n"
+    assert done == Done(130, "", text)
     resumes(adrec, whole)
 
 
@@ -476,7 +562,7 @@ def test_every_diagnostic_has_its_place_under_a_question():
     from adrec.collapse import diagnose
     rng = np.random.default_rng(0)
     measured = set(diagnose(rng.normal(size=(60, 8)), labels=np.arange(60) % 3).values)
-    placed = [name for names in cli.QUESTIONS.values() for name in names]
+    placed = [name for names in checkup._QUESTIONS.values() for name in names]
     assert set(placed) == measured and len(placed) == len(measured)
 
 
@@ -629,8 +715,21 @@ def complains(done:Done, *words):
     ("train --data synthetic --level user --out new", ["'user'", "token"]),
     ("train --data synthetic --dim 30 --out new", ["30", "heads"]),
     ("train --data synthetic --model sasrec --noise-scale 1 --out new", ["--noise-scale"]),
-    ("train --data synthetic --noise-scale -0.1 --out new", ["noise scale", "-0.1"]),
-    ("train --data synthetic --noise-scale nan --out new", ["noise scale", "nan"]),
+    ("train --data synthetic --noise-scale -0.1 --out new", ["--noise-scale", "0 or more", "-0.1"]),
+    ("train --data synthetic --noise-scale nan --out new", ["--noise-scale", "a number", "nan"]),
+    ("train --data synthetic --blocks 0 --out new", ["--blocks", "1 or more"]),
+    ("train --data synthetic --heads two --out new", ["--heads", "a whole number", "'two'"]),
+    ("train --data synthetic --dim 16.5 --out new", ["--dim", "a whole number", "'16.5'"]),
+    ("train --data synthetic --seed 4294967296 --out new", ["--seed", "4294967295"]),
+    ("train --data synthetic --dim", ["--dim needs a value"]),
+    ("train --data synthetic --dim 8 --dim 16 --out new", ["--dim is given twice"]),
+    ("train --data synthetic", ["--out is missing"]),
+    ("train --data synthetic --out new --users-per-updates 3", ["Did you mean --users-per-update?"]),
+    ("train --data synthetic --model sasrec --warm-up 3 --out new", ["--warm-up", "sasrec"]),
+    ("train --data synthetic --model my.models:Mine --out new", ["my.models:Mine"]),
+    ("evaluate", ["SYSTEM is missing", "adrec evaluate --help"]),
+    ("recommend run more --user 1", ["'more'", "one word too many"]),
+    ("data --header maybe", ["maybe"]),
     ("train --data synthetic --model sasrec --steps 8 --out new", ["--steps", "sasrec"]),
     ("train --data synthetic --guidance 2 --out new", ["--guidance", "adrec"]),
     ("train --data synthetic --model diffurec --condition-dropout 0.1 --out new",
@@ -640,13 +739,14 @@ def complains(done:Done, *words):
     ("train --data synthetic --model dreamrec --condition-dropout nan --out new", ["nan"]),
     ("train --data synthetic --model dreamrec --condition-dropout 1 --out new", ["below 1"]),
     ("diagnose nosuch", ["nosuch"]),
-    ("diagnose", ["RUN|FILE", "adrec diagnose --help"]),
+    ("diagnose", ["SOURCES is missing", "adrec diagnose --help"]),
     ("train --data synthetic --schedule linear --steps 8 --out new", ["beta"]),
     ("train --data synthetic --precision half --out new", ["'half'", "bf16"]),
     ("train --data synthetic --device abacus --out new", ["'abacus'", "cpu"]),
     ("train --data synthetic --learning-rate 0 --out new", ["0.0", "above 0"]),
     ("train --data synthetic --learning-rate nan --out new", ["nan"]),
     ("train --data synthetic --epochs 0 --out new", ["--epochs", "1"]),
+    ("train --data synthetic --warm-up -1 --out new", ["--warm-up", "0 or more"]),
     ("train --data synthetic --seed -1 --out new", ["--seed"]),
     ("train --data synthetic --pretrained nosuch --out new", ["nosuch"]),
     ("train --data synthetic --pretrained . --out new", ["not a run folder"]),
@@ -662,7 +762,7 @@ def complains(done:Done, *words):
     ("recommend nosuch --user 1", ["nosuch"]),
     ("export nosuch -o items.csv", ["nosuch"]),
     ("demo --data nosuch.csv --out new", ["nosuch.csv"]),
-    ("trian --data synthetic", ["'trian'", "'train'"]),
+    ("trian --data synthetic", ['"trian"', 'Did you mean "train"']),
     ("data ml-100k --jsn", ["--jsn", "--json", "adrec data --help"]),
     ("--frobnicate", ["--frobnicate"]),
 ])
