@@ -98,23 +98,12 @@ def _print_verdict(
         print(textwrap.fill(line, width, initial_indent="  ", subsequent_indent="    "))
 
 # %% ../nbs/32_checkup.ipynb #ae02b8be
-def _figure_bytes(
-    axes,              # one or several of one figure
-    format:str="png",  # as for Matplotlib's `savefig`
-    dpi:int=130,
+def _png(
+    axes,  # one or several of one figure
 )->bytes:
     "A figure as the content of a file; the figure is closed."
-    import matplotlib.pyplot as plt
-    import numpy as np
-    buffer, figure = io.BytesIO(), np.ravel(axes)[0].figure
-    figure.savefig(buffer, format=format, dpi=dpi, bbox_inches="tight")
-    plt.close(figure)
-    return buffer.getvalue()
-
-def _drawing(name:str):
-    "A function of the pages about figures."
-    from adrec import maps, plots
-    return getattr(maps, name, None) or getattr(plots, name)
+    from adrec.plots import figure_bytes
+    return figure_bytes(axes, dpi=130, bbox_inches="tight")
 
 def _drawable(
     tables:dict,  # name → `Table`
@@ -140,18 +129,18 @@ def _draw_figures(
     seed:int,        # of samples
 ):                   # pairs: name of a file, its content
     "Every figure that these tables allow."
-    from adrec import plots
+    from adrec import maps, plots
     clouds, angles, deep = _drawable(tables)
     if not clouds: return
-    yield "spectrum.png", _figure_bytes(plots.plot_spectrum(clouds))
-    if deep: yield "eigenvalues.png", _figure_bytes(plots.plot_spectrum_histogram(deep))
-    yield "cosines.png", _figure_bytes(plots.plot_cosines(angles, seed=seed))
+    yield "spectrum.png", _png(plots.plot_spectrum(clouds))
+    if deep: yield "eigenvalues.png", _png(plots.plot_spectrum_histogram(deep))
+    yield "cosines.png", _png(plots.plot_cosines(angles, seed=seed))
     labels = [tables[name].labels for name in clouds]
     shared = labels[0] if all(some == labels[0] for some in labels) else None
-    yield "pca.png", _figure_bytes(_drawing("plot_pca")(clouds, shared, seed=seed))
+    yield "pca.png", _png(maps.plot_pca(clouds, shared, seed=seed))
     lifts = {d.name: d.values.get("neighbour_lift", (float("nan"),))[0] for d in diagnoses}
     mapped = {d.name: d for d in diagnoses if lifts[d.name] >= 0}
-    if mapped: yield "collapse-map.png", _figure_bytes(_drawing("plot_collapse_map")(mapped))
+    if mapped: yield "collapse-map.png", _png(maps.plot_collapse_map(mapped))
     else: print_note("no collapse map: it needs labels, see --labels")
 
 # %% ../nbs/32_checkup.ipynb #110b143a
@@ -161,6 +150,7 @@ def _neighbour_files(
 ):                # pairs: name of a file, its content
     "The nearest items of a few, one CSV for all tables that have the same items."
     import numpy as np
+    from adrec import maps
     groups = {}
     for name, table in tables.items():
         if table.ids and (table.vectors != table.vectors[0]).any():
@@ -172,9 +162,9 @@ def _neighbour_files(
         counts = None if first.popularity is None else first.popularity[nonzero]
         order = -np.arange(len(titles)) if counts is None else counts
         if len(titles) < 4: continue
-        anchors = _drawing("anchor_items")(order, min(10, len(titles)))
+        anchors = maps.anchor_items(order, min(10, len(titles)))
         vectors = {name: t.vectors[nonzero] for name, t in same.items()}
-        table = _drawing("neighbour_table")(vectors, titles, anchors, popularity=counts, seed=seed)
+        table = maps.neighbour_table(vectors, titles, anchors, popularity=counts, seed=seed)
         table.columns = [" ".join(column) for column in table.columns]
         ending = "" if len(groups) == 1 else f"-{first.name.replace('/', '-')}"
         yield f"neighbours{ending}.csv", table.to_csv()
@@ -206,7 +196,8 @@ def _with_popularity(
 )->dict:           # name → `Table`, of the runs
     "The tables of runs with the popularity of their items, counted in the data."
     from adrec.counting import Popularity
-    from adrec.runs import run_data, RunFolder
+    from adrec.folders import RunFolder
+    from adrec.runs import run_data
     folders = {n: RunFolder(s) for n, s in zip(tables, sources) if Path(s).is_dir()}
     if not folders:
         raise InputError("--data tells how often the items of a run occur: leave it out with files")

@@ -128,7 +128,7 @@ def _find_system(
         raise InputError(f"there is no run folder {shown(name)}, and no system of that name that "
                          f"needs no training.{nearest_hint(name, BASELINES)} "
                          f"Such are {', '.join(BASELINES)}")
-    from adrec.training import find_device
+    from adrec.devices import find_device
     run = _load_run(name, find_device(device), allow_code)
     return run.model, run.data(arguments)
 
@@ -314,7 +314,7 @@ def _guarded(
         begun = (Path(out) / "history.jsonl").exists()
         if not is_speaker(): raise
         if fresh and not begun:
-            from adrec.runs import RunFolder
+            from adrec.folders import RunFolder
             RunFolder(out).remove(keep_folder=existed)
         elif isinstance(error, OSError): print(f"adrec: to continue:  {line}", file=sys.stderr)
         raise
@@ -330,8 +330,9 @@ def _continue_training(
 ):                        # the finished `Run`
     "Begin or resume a training, and see it through."
     from adrec import runs
+    from adrec.folders import RunFolder
     from adrec.recorder import run_recorder
-    folder, fresh = runs.RunFolder(out), data is not None
+    folder, fresh = RunFolder(out), data is not None
     code = [how[name] for name in how if name == "allow_code"]
     config = folder.read_json("config.json", *code)
     more = not fresh and epochs not in (None, config["stages"][0]["epochs"])
@@ -374,8 +375,8 @@ def _train_command(
     on the validation items no longer improves, and the best weights are kept. Ctrl-C and a
     killed process lose little: --resume continues to the same final numbers, and with
     more --epochs it goes on where a training had used up its own."""
-    from adrec.runs import RunFolder
-    from adrec.training import find_device, is_main_process
+    from adrec.folders import RunFolder
+    from adrec.devices import find_device, is_main_process
     begin = dict(model=model, seed=seed, precision=precision, allow_code=allow_code)
     begin = {name: value for name, value in begin.items() if value is not None}
     how = dict(device=find_device(device), progress=_shows_progress(progress))

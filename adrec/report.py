@@ -23,8 +23,7 @@ from .explorer import check_page_path, explorer, genre_text, TEMPLATES, unique_t
 from .maps import anchor_items, neighbour_table, plot_collapse_map, plot_pca
 from .plots import (figure_bytes, plot_cosines, plot_history, plot_intervals, plot_norms,
                          plot_spectrum, plot_spectrum_history)
-from .ranking import (evaluate, evaluation_notes, interval_table, metrics_that_fit,
-                           training_pairs)
+from .ranking import (evaluate, evaluation_notes, interval_table, metrics_that_fit)
 from .recorder import load_recording
 from .training import Settings
 

@@ -217,9 +217,8 @@ _DATA_FLAGS = {"source": "--data NAME|FILE", "user": "--user-column NAME",
 
 def _reading_options()->list:
     "How a log is read."
-    from adrec import read
-    declared = getattr(read, "DataOptions", None) or [read.load_data, read.read_interactions]
-    return [option for option in options_of(declared).values() if option.name != "cache"]
+    from adrec.read import DataOptions
+    return [*options_of(DataOptions).values()]
 
 def _data_options()->list:
     "Which data, and how they are read."
@@ -257,8 +256,7 @@ def with_whole_path(arguments:dict)->dict:
 # %% ../nbs/31_shell.ipynb #1f91a704
 def trainable_systems()->dict:
     "The models that there are, by name."
-    try: from adrec.systems import SYSTEMS
-    except ImportError: from adrec.training import SYSTEMS
+    from adrec.systems import SYSTEMS
     return SYSTEMS
 
 def _model_options()->list:

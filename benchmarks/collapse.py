@@ -13,7 +13,7 @@ from adrec.collapse import diagnose, neighbour_lift
 from adrec.recorder import CollapseRecorder
 from adrec.checks import InputError
 from adrec.read import load_data
-from adrec.training import one_stage, train
+from adrec.training import one_stage, train_stages
 
 
 def timed(what, function, *arguments, **options):
@@ -35,7 +35,7 @@ def recorder_cost(epochs):
             spent.append(time.perf_counter() - begin)
         setattr(recorder, event, call)
     begin = time.perf_counter()
-    train(load_data("ml-100k"), one_stage("sasrec", epochs), callbacks=[recorder], device="cpu", progress=False)
+    train_stages(load_data("ml-100k"), one_stage("sasrec", epochs), callbacks=[recorder], device="cpu", progress=False)
     seconds = time.perf_counter() - begin
     print(f"SASRec on ml-100k, {epochs} epochs: {seconds:.1f} s, of which recording {sum(spent):.2f} s "
           f"({100 * sum(spent) / seconds:.2f} %, {len(recorder.rows)} records)")

@@ -315,7 +315,7 @@ def test_without_prefixes_nothing_has_changed():
 
 def steps_of_an_epoch(system, **settings):
     options = {"dim": 16} if system == "sasrec" else SMALL
-    return train(few, one_stage(system, 1), Settings(users_per_update=100, **settings), options, progress=False)[1][-1]["step"]
+    return train_stages(few, one_stage(system, 1), Settings(users_per_update=100, **settings), options, progress=False)[1][-1]["step"]
 
 
 def test_the_trainer_gives_prefixes_to_those_who_want_them():

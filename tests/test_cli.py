@@ -305,11 +305,11 @@ def test_only_what_was_given_is_noted(adrec):
 
 
 def test_the_recipe_of_the_demo_is_a_command(adrec):
-    from adrec.demo import DEMO_SETTINGS, demo_runs
+    from adrec.demo import DEMO_SETTINGS, _train_both
     from adrec.read import load_data
     from adrec.training import Settings
     data = load_data("synthetic")
-    demo_runs(data, Path("demo"), 3, 2, False, {"source": "synthetic"})
+    _train_both(data, Path("demo"), 3, 2, False, {"source": "synthetic"})
     recipe = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in
                       vars(DEMO_SETTINGS).items() if value != getattr(Settings(), name))
     line = f"train --data synthetic --seed 3 --epochs 2 {recipe} --no-progress"

@@ -9,7 +9,7 @@ from adrec.checks import InputError
 from adrec.data import synthetic_data
 from adrec.recorder import CollapseRecorder, load_recording, run_recorder
 from adrec.spectra import covariance_eigenvalues, mean_cosine, outlier_count
-from adrec.training import Settings, one_stage, train
+from adrec.training import Settings, one_stage, train_stages
 
 
 def rng(seed=0): return np.random.default_rng(seed)
@@ -118,7 +118,7 @@ def test_recorder_bad_input(tmp_path):
 def test_recorder_in_a_training():
     data, _ = synthetic_data(users=60, items=24, clusters=3)
     recorder = CollapseRecorder(every=2, sample=3)
-    model, _ = train(data, one_stage("sasrec", 3), Settings(users_per_update=20), {"dim": 8}, callbacks=[recorder], device="cpu", progress=False)
+    model, _ = train_stages(data, one_stage("sasrec", 3), Settings(users_per_update=20), {"dim": 8}, callbacks=[recorder], device="cpu", progress=False)
     film = recorder.recording
     assert film.steps[0] == 0 and (np.diff(film.steps) >= 0).all() and [b[2] for b in film.boundaries] == ["train", "end"]
     assert np.allclose(film.eigenvalues[-1], covariance_eigenvalues(model), rtol=1e-5)
