@@ -1,6 +1,7 @@
 "Hands the facts of settings.ini to setuptools, so that they are written down once."
 from configparser import ConfigParser
 from pathlib import Path
+
 from setuptools import setup
 
 config = ConfigParser(delimiters=["="])

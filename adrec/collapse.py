@@ -17,10 +17,24 @@ from fastcore.basics import patch
 from threadpoolctl import threadpool_limits
 
 from .checks import InputError, one_line
-from .spectra import (as_table, cosine_null, covariance_eigenvalues, effective_rank_null,
-                           mean_cosine, mean_cosine_null_sd, participation_ratio_null, rankme,
-                           read_embeddings, row_lengths, sample_directions, spectral_nulls,
-                           spectral_scores, spectrum_variance_limit, uniformity, uniformity_null)
+from adrec.spectra import (
+    as_table,
+    cosine_null,
+    covariance_eigenvalues,
+    effective_rank_null,
+    mean_cosine,
+    mean_cosine_null_sd,
+    participation_ratio_null,
+    rankme,
+    read_embeddings,
+    row_lengths,
+    sample_directions,
+    spectral_nulls,
+    spectral_scores,
+    spectrum_variance_limit,
+    uniformity,
+    uniformity_null,
+)
 
 # %% ../nbs/10_collapse.ipynb #0129f800
 def nearest_items(

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from .baselines import DiffuRec, DreamRec
-from .checks import check_choice, InputError, nearest_hint, one_line, shown
+from .checks import InputError, check_choice, nearest_hint, one_line, shown
 from .model import ADRec
 from .ranking import check_system
 from .sasrec import SASRec

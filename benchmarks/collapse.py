@@ -4,17 +4,19 @@ It measures a table of 1,000,000 items in 128 dimensions (float32), first everyt
 labelled items, then those, then a wide table (--wide 5000 4096: rows and dimensions), and last what the recorder costs
 a training on MovieLens-100K. Not run by the tests.
 """
-import argparse, os, resource, time
+import argparse
+import os
+import resource
+import time
 
 import numpy as np
 import torch
 
-from adrec.collapse import diagnose, neighbour_lift
-from adrec.recorder import CollapseRecorder
 from adrec.checks import InputError
+from adrec.collapse import diagnose, neighbour_lift
 from adrec.read import load_data
+from adrec.recorder import CollapseRecorder
 from adrec.training import one_stage, train_stages
-
 
 def timed(what, function, *arguments, **options):
     "Call and print the seconds, and the largest memory that this process has had so far."

@@ -4,7 +4,14 @@ It makes a log of 20,000,000 interactions (400,000 users, 60,000 items, both ske
 share each moment; the rows stand in no order), writes it as CSV and as Parquet, and calls `load_data` on each
 in a process of its own: first without a cache entry, then with it. Not run by the tests.
 """
-import argparse, json, os, shutil, subprocess, sys, tempfile, time
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
 from pathlib import Path
 
 import numpy as np

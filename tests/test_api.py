@@ -1,5 +1,6 @@
 "Five lines from a table to a report, in memory and in a folder; and a system of one's own, which another process loads."
-import subprocess, sys
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from adrec.counting import BASELINES
 from adrec.data import synthetic_data
 from adrec.model import ADRec
 from adrec.ranking import evaluate
-from adrec.runs import extend_run, continue_run
+from adrec.runs import continue_run, extend_run
 from adrec.systems import SYSTEMS, find_system, known_options, register_system
 from adrec.training import Settings, Stage, Training
 
@@ -53,7 +54,7 @@ def test_importing_is_quick_and_the_names_are_there():
     took, *rest = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split()
     assert rest == ["False", "False", "True"] and float(took) < 0.1
     assert adrec.train.__module__ == "adrec.runs" and adrec.InputError is InputError
-    with pytest.raises(AttributeError, match="no attribute 'trian'"): adrec.trian
+    with pytest.raises(AttributeError, match="no attribute 'trian'"): _ = adrec.trian
 
 
 # ---- five lines

@@ -1,5 +1,11 @@
 "Training inside somebody else's program, on somebody else's machine: no trace but the result, and no surprise from the environment."
-import errno, os, random, signal, subprocess, sys, time
+import errno
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from types import SimpleNamespace
@@ -16,7 +22,18 @@ from adrec.devices import find_device, is_main_process, own_random_numbers
 from adrec.ranking import evaluate
 from adrec.runs import continue_run, load_run, start_run
 from adrec.systems import build_system, set_items
-from adrec.training import Settings, Stage, Training, check_recipe, check_seed, one_stage, read_checkpoint, stage_groups, three_stages, train_stages
+from adrec.training import (
+    Settings,
+    Stage,
+    Training,
+    check_recipe,
+    check_seed,
+    one_stage,
+    read_checkpoint,
+    stage_groups,
+    three_stages,
+    train_stages,
+)
 
 OPTIONS = {"dim": 8, "blocks": 1, "heads": 2, "steps": 4}
 EVERY = Settings(users_per_update=32, length_groups=3, validate_every=1, patience=100, learning_rate=3e-3)
@@ -81,7 +98,7 @@ def test_a_caller_without_gradients_can_train(data):
 
 def test_the_callers_draws_go_on_through_three_trainings(data):
     drawn = []
-    for seed in range(3):
+    for _ in range(3):
         train_stages(data, one_stage("sasrec", 1), EVERY, {"dim": 8}, seed=0, device="cpu", progress=False)
         drawn.append(torch.rand(1).item())
     assert len(set(drawn)) == 3

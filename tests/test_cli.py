@@ -1,5 +1,14 @@
 "The `adrec` command: what it prints, what it writes, and how it complains."
-import contextlib, json, os, re, shlex, shutil, signal, subprocess, sys, time
+import contextlib
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -569,8 +578,8 @@ def test_every_diagnostic_has_its_place_under_a_question():
 def test_diagnose_a_run_with_its_genres_and_popularity(adrec, made):
     found, = strict(adrec(f"diagnose {made/'sasrec'} --json").out)
     assert found["name"] == "sasrec" and "neighbour_lift" in found and found["n"] == 60
-    from adrec.tables import read_tables
     from adrec.read import load_data
+    from adrec.tables import read_tables
     table, = read_tables(made/"sasrec").values()
     data = load_data("synthetic")
     assert table.titles == data.titles(range(1, 61)) and table.ids == data.item_info.item_id.tolist()

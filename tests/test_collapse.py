@@ -1,5 +1,6 @@
 "Neighbours, limits and verdicts of adrec.collapse against oracles, known answers, noise, and bad input."
-import json, os
+import json
+import os
 
 import numpy as np
 import pandas as pd
@@ -11,8 +12,24 @@ from torch import nn
 
 from adrec import collapse
 from adrec.checks import InputError
-from adrec.collapse import VERDICTS, cone_limit, diagnose, hubness, hubness_null, low_rank_limit, nearest_items, neighbour_lift
-from adrec.spectra import covariance_eigenvalues, mean_cosine, outlier_count, participation_ratio, participation_ratio_null, spectral_scores
+from adrec.collapse import (
+    VERDICTS,
+    cone_limit,
+    diagnose,
+    hubness,
+    hubness_null,
+    low_rank_limit,
+    nearest_items,
+    neighbour_lift,
+)
+from adrec.spectra import (
+    covariance_eigenvalues,
+    mean_cosine,
+    outlier_count,
+    participation_ratio,
+    participation_ratio_null,
+    spectral_scores,
+)
 
 SHAPES = [(3000, 64), (1008, 128), (12301, 128), (20000, 32), (60, 100)]
 

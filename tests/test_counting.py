@@ -15,7 +15,6 @@ from adrec.data import evaluation_batches, history_batch, synthetic_data, traini
 from adrec.ranking import TIES, System, evaluate, hit_rate, ndcg
 from adrec.read import load_data
 
-
 @pytest.fixture(scope="module")
 def movies(): return load_data("ml-100k")
 

@@ -3,9 +3,24 @@ import os
 from itertools import combinations
 from pathlib import Path
 
-import numpy as np, pandas as pd, pytest, torch
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
 from adrec.checks import InputError
-from adrec.data import SequenceData, _gather_padded, _length_groups, build_sequences, evaluation_batches, history_batch, k_core, synthetic_data, training_pairs, training_updates
+from adrec.data import (
+    SequenceData,
+    _gather_padded,
+    _length_groups,
+    build_sequences,
+    evaluation_batches,
+    history_batch,
+    k_core,
+    synthetic_data,
+    training_pairs,
+    training_updates,
+)
 from adrec.read import load_data, ml100k_tables
 
 @pytest.fixture(scope="module")

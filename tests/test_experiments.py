@@ -5,12 +5,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from adrec.cli import main
 from adrec.checks import InputError
+from adrec.cli import main
+from adrec.counting import BASELINES
 from adrec.data import synthetic_data
 from adrec.demo import demo, demo_text
 from adrec.experiments import comparison_sentences, load_results, paired_difference
-from adrec.counting import BASELINES
 from adrec.ranking import evaluate
 from adrec.read import load_data
 from adrec.runs import collect_runs, continue_run, load_run, start_run

@@ -1,15 +1,17 @@
 "The item map in a browser: what is chosen, what is shown, and what hostile data cannot do."
-import os, subprocess, sys
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from figure_examples import HOSTILE, well_behaved
 
 from adrec.checks import InputError
 from adrec.explorer import _numbered, explorer
 from adrec.maps import camera
 from adrec.recorder import Recording
-from figure_examples import HOSTILE, well_behaved
 
 N, D = 60, 8
 TITLES = HOSTILE + [f"film {i}" for i in range(len(HOSTILE), N)]

@@ -5,14 +5,34 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from figure_examples import (  # noqa: F401, a fixture
+    CLUSTERS,
+    LABELS,
+    NOISE,
+    PLANE,
+    TABLES,
+    diagnosis,
+    legend,
+    lines,
+    no_trace,
+    recording,
+)
 
 from adrec import maps
 from adrec.checks import InputError
-from adrec.maps import anchor_items, camera, choose_frames, epoch_slider, neighbour_table, plot_collapse_map, plot_pca, plot_tsne, sample_rows
+from adrec.maps import (
+    anchor_items,
+    camera,
+    choose_frames,
+    epoch_slider,
+    neighbour_table,
+    plot_collapse_map,
+    plot_pca,
+    plot_tsne,
+    sample_rows,
+)
 from adrec.plots import STYLE
 from adrec.spectra import covariance_eigenvalues, participation_ratio_null
-from figure_examples import CLUSTERS, LABELS, NOISE, PLANE, TABLES, diagnosis, legend, lines, no_trace, recording  # noqa: F401, a fixture
-
 
 # ---- PCA
 

@@ -7,14 +7,36 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from figure_examples import (  # noqa: F401, a fixture
+    CLUSTERS,
+    LABELS,
+    NOISE,
+    PLANE,
+    TABLES,
+    legend,
+    lines,
+    no_trace,
+    recording,
+)
 from scipy.stats import beta, spearmanr
 
 from adrec import plots
 from adrec.checks import InputError
 from adrec.maps import plot_collapse_map, plot_pca, plot_tsne
-from adrec.plots import STYLE, figure_bytes, plot_cosines, plot_history, plot_intervals, plot_norms, plot_schedules, plot_spectrum, plot_spectrum_histogram, plot_spectrum_history, styles
+from adrec.plots import (
+    STYLE,
+    figure_bytes,
+    plot_cosines,
+    plot_history,
+    plot_intervals,
+    plot_norms,
+    plot_schedules,
+    plot_spectrum,
+    plot_spectrum_histogram,
+    plot_spectrum_history,
+    styles,
+)
 from adrec.spectra import covariance_eigenvalues, marchenko_pastur_edges
-from figure_examples import CLUSTERS, LABELS, NOISE, PLANE, TABLES, legend, lines, no_trace, recording  # noqa: F401, a fixture
 
 SCHEDULES = {"fast": np.cumprod(np.full(10, 0.5)), "slow": np.cumprod(np.full(10, 0.9))}
 

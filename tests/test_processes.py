@@ -1,5 +1,9 @@
 "Several processes that share one training (gloo, on this machine) do what one process does."
-import json, os, socket, subprocess, sys
+import json
+import os
+import socket
+import subprocess
+import sys
 
 import pytest
 import torch

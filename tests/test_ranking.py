@@ -9,10 +9,27 @@ from sklearn.metrics import ndcg_score
 from adrec.checks import InputError
 from adrec.counting import BASELINES, Popularity
 from adrec.data import SequenceData, evaluation_batches, history_batch, synthetic_data
-from adrec.ranking import TIES, System, TrainableSystem, _average_metric, check_system, confidence_interval, evaluate, evaluation_notes, hit_rate, interval_table, metrics_that_fit, mrr, ndcg, protocol_text, seed_interval, target_ranks, top_items
+from adrec.ranking import (
+    TIES,
+    System,
+    TrainableSystem,
+    _average_metric,
+    check_system,
+    confidence_interval,
+    evaluate,
+    evaluation_notes,
+    hit_rate,
+    interval_table,
+    metrics_that_fit,
+    mrr,
+    ndcg,
+    protocol_text,
+    seed_interval,
+    target_ranks,
+    top_items,
+)
 from adrec.read import load_data
 from adrec.systems import SYSTEMS
-
 
 @pytest.fixture(scope="module")
 def movies(): return load_data("ml-100k")

@@ -1,13 +1,29 @@
 """adrec.read: formats, the two sources of MovieLens, bad input, and the cache."""
-import gzip, json, os, re, zipfile
+import gzip
+import json
+import os
+import re
+import zipfile
 from collections import Counter
 from pathlib import Path
 
-import numpy as np, pandas as pd, pyarrow, pytest
-from adrec import formats, read as module
+import numpy as np
+import pandas as pd
+import pyarrow
+import pytest
+
+from adrec import formats
+from adrec import read as module
 from adrec.checks import InputError
-from adrec.data import build_sequences, synthetic_data
-from adrec.read import (cache_folder, check_interactions, DataOptions, load_data, ml100k_tables, read_interactions)
+from adrec.data import build_sequences
+from adrec.read import (
+    DataOptions,
+    cache_folder,
+    check_interactions,
+    load_data,
+    ml100k_tables,
+    read_interactions,
+)
 
 HEAD = "user_id,item_id,timestamp\n"
 GOOD = HEAD + "".join(f"u{u},i{i},{i}\n" for u in range(3) for i in range(u, u + 5))
@@ -81,7 +97,8 @@ def test_wrong_hash_is_refused(tmp_path, monkeypatch):
     assert not list((tmp_path/"cache").glob("*.zip")), "nothing half-fetched is left"
 
 def test_recbole_is_never_imported():
-    import subprocess, sys
+    import subprocess
+    import sys
     code = "import sys; from adrec.read import load_data; load_data('ml-100k'); assert 'recbole' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -253,7 +270,7 @@ def plain_python(log, min_rating, k):
 @pytest.mark.parametrize("ending", ["csv", "tsv", "parquet"])
 def test_random_logs_against_plain_python(tmp_path, ending):
     rng, compared = np.random.default_rng(7), 0
-    for trial in range(60):
+    for _ in range(60):
         log, path = random_log(rng), tmp_path/f"log.{ending}"
         if ending == "parquet": log.to_parquet(path)
         else: log.to_csv(path, index=False, sep="\t" if ending == "tsv" else ",")
@@ -274,7 +291,7 @@ def test_random_logs_against_plain_python(tmp_path, ending):
                                              ("1, ,5,3", "the item_id is empty"), ("1,1,soon,3", "'soon' cannot be read"), ("1,1,5,good", "'good' is not a number")])
 def test_one_fault_anywhere_is_found(tmp_path, line, complaint):
     rng = np.random.default_rng(3)
-    for trial in range(15):
+    for _ in range(15):
         log = random_log(rng)
         first = int(rng.integers(0, len(log)))
         at = int(rng.integers(first + 1, len(log) + 1))  # the faulty line stands before row `at`
@@ -805,7 +822,8 @@ def test_two_marks_are_no_part_of_a_name(tmp_path):
     assert load_data(write(tmp_path, "u.csv", ("\ufeff" + GOOD).encode("utf-16"))).fingerprint() == expected
 
 def test_bytes_in_parquet_are_text_or_named(tmp_path):
-    import pyarrow as pa, pyarrow.parquet as pq
+    import pyarrow as pa
+    import pyarrow.parquet as pq
     def table(ids, kind): pq.write_table(pa.table({"user_id": ["a"] * 3, "item_id": pa.array(ids, kind), "timestamp": [1, 2, 3]}), tmp_path/"t.parquet")
     for kind in (pa.binary(), pa.large_binary(), pa.binary(2)):
         table([b"i1", b"i2", b"i3"], kind)
@@ -946,6 +964,7 @@ def test_options_that_are_none():
 def test_every_option_has_a_type_a_default_and_a_sentence():
     from dataclasses import fields
     from inspect import signature
+
     from fastcore.docments import docments
     about, shown = docments(DataOptions), docments(load_data)
     for field in fields(DataOptions):

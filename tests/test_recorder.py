@@ -11,7 +11,6 @@ from adrec.recorder import CollapseRecorder, load_recording, run_recorder
 from adrec.spectra import covariance_eigenvalues, mean_cosine, outlier_count
 from adrec.training import Settings, one_stage, train_stages
 
-
 def rng(seed=0): return np.random.default_rng(seed)
 
 
@@ -104,7 +103,7 @@ def test_recorder_survives_a_table_that_is_not_finite():
 
 def test_recorder_bad_input(tmp_path):
     with pytest.raises(InputError, match="every"): CollapseRecorder(every=0)
-    with pytest.raises(InputError, match="nothing was recorded"): CollapseRecorder().recording
+    with pytest.raises(InputError, match="nothing was recorded"): _ = CollapseRecorder().recording
     for sample in ([0], [31], 31, 0, []):
         with pytest.raises(InputError, match="sample"): recorded(CollapseRecorder(1, sample=sample), 1)
     with pytest.raises(InputError, match="no such recording"): load_recording(tmp_path/"none.npz")

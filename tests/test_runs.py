@@ -1,5 +1,7 @@
 "Run folders: a run can be interrupted, continued, read back and moved, and what is damaged is named."
-import copy as copies, json, os
+import copy as copies
+import json
+import os
 from dataclasses import replace
 from itertools import product
 from types import SimpleNamespace
@@ -13,9 +15,9 @@ from safetensors.torch import load_file, save_file
 from adrec import runs
 from adrec.checks import InputError
 from adrec.data import synthetic_data
-from adrec.read import load_data
-from adrec.ranking import evaluate
 from adrec.folders import RunFolder
+from adrec.ranking import evaluate
+from adrec.read import load_data
 from adrec.runs import continue_run, extend_run, load_run, run_data, start_run
 from adrec.tables import pretrained_items
 from adrec.training import Settings, Stage, one_stage, read_checkpoint, three_stages, train_stages

@@ -1,5 +1,6 @@
 "The instruments of adrec.spectra against oracles, known answers, their noise nulls, and bad input."
-import subprocess, sys
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,12 +14,44 @@ from torch import nn
 from adrec import spectra
 from adrec.checks import InputError
 from adrec.spectra import (
-    alignment, alignment_null, as_table, cosine_null, covariance_eigenvalues, effective_rank, effective_rank_null,
-    entropy_rank, information_abundance, information_abundance_null, iso_score, linear_cka, marchenko_pastur_cdf,
-    marchenko_pastur_density, marchenko_pastur_edges, marchenko_pastur_spectrum, mean_cosine, mean_cosine_null_sd, noise_distance,
-    noise_share, noise_spectra, noise_variance, outlier_count, participation_ratio, participation_ratio_null, rankme,
-    read_embeddings, sample_cosines, singular_values, spectral_nulls, spectral_scores, spectrum_decay,
-    spectrum_variance_limit, stable_rank, stable_rank_null, uniformity, uniformity_null)
+    alignment,
+    alignment_null,
+    as_table,
+    cosine_null,
+    covariance_eigenvalues,
+    effective_rank,
+    effective_rank_null,
+    entropy_rank,
+    information_abundance,
+    information_abundance_null,
+    iso_score,
+    linear_cka,
+    marchenko_pastur_cdf,
+    marchenko_pastur_density,
+    marchenko_pastur_edges,
+    marchenko_pastur_spectrum,
+    mean_cosine,
+    mean_cosine_null_sd,
+    noise_distance,
+    noise_share,
+    noise_spectra,
+    noise_variance,
+    outlier_count,
+    participation_ratio,
+    participation_ratio_null,
+    rankme,
+    read_embeddings,
+    sample_cosines,
+    singular_values,
+    spectral_nulls,
+    spectral_scores,
+    spectrum_decay,
+    spectrum_variance_limit,
+    stable_rank,
+    stable_rank_null,
+    uniformity,
+    uniformity_null,
+)
 
 SHAPES = [(3000, 64), (1008, 128), (12301, 128), (20000, 32), (60, 100)]
 SCORES = [effective_rank, participation_ratio, mean_cosine]

@@ -1,5 +1,7 @@
 "Tables and diagnoses of what people hold: data frames, runs, dictionaries, layers, files and their labels."
-import json, subprocess, sys
+import json
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -128,7 +130,8 @@ def test_files_and_their_labels():
 
 @pytest.mark.parametrize("packed", [".gz", ".zip"])
 def test_packed_and_in_utf_16(packed):
-    import gzip, zipfile
+    import gzip
+    import zipfile
     content = FRAME.assign(item_id=IDS).to_csv(index=False).encode("utf-16")
     for name, plain in (("t.csv", content), ("l.csv", pd.DataFrame({"item_id": IDS, "label": GENRES}).to_csv(index=False).encode())):
         if packed == ".gz": Path(name + packed).write_bytes(gzip.compress(plain))

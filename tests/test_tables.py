@@ -1,5 +1,7 @@
 "Anyone's item tables: every format there and back, what is refused and why, and labels."
-import gzip, os, pickle
+import gzip
+import os
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +13,12 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from adrec.checks import InputError
 from adrec.collapse import diagnose
+from adrec.data import synthetic_data
 from adrec.spectra import as_table
 from adrec.tables import Table, pretrained_items, read_labels, read_tables
 from adrec.vectors import write_table
-from adrec.checks import InputError
-from adrec.data import synthetic_data
 
 VECTORS = np.random.default_rng(0).normal(size=(30, 6)).astype(np.float32)
 IDS = [f"i{n}" for n in range(30)]
@@ -488,7 +490,8 @@ def test_commas_in_numbers():
 
 
 def test_decimals_and_empty_columns():
-    import pyarrow as pa, pyarrow.parquet as pq
+    import pyarrow as pa
+    import pyarrow.parquet as pq
     whole = {f"d{i}": pa.array(VECTORS[:, i].astype(float)).cast(pa.decimal128(20, 8), safe=False) for i in range(6)}
     pq.write_table(pa.table({"id": IDS, **whole}), "t.parquet")
     np.testing.assert_allclose(one("t.parquet").vectors, VECTORS, atol=1e-7)

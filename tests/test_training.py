@@ -15,7 +15,18 @@ from adrec.data import synthetic_data, training_updates
 from adrec.model import ADRec
 from adrec.ranking import evaluate
 from adrec.systems import build_system, known_options, set_items
-from adrec.training import SIX_METRICS, Settings, Stage, Training, combine_losses, one_stage, project_conflicts, read_checkpoint, three_stages, train_stages
+from adrec.training import (
+    SIX_METRICS,
+    Settings,
+    Stage,
+    Training,
+    combine_losses,
+    one_stage,
+    project_conflicts,
+    read_checkpoint,
+    three_stages,
+    train_stages,
+)
 
 OPTIONS = {"dim": 8, "blocks": 1, "heads": 2, "steps": 4}
 EVERY = Settings(users_per_update=32, length_groups=3, validate_every=1, patience=100, learning_rate=3e-3)

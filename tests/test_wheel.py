@@ -1,11 +1,15 @@
 "The wheel stands alone: it installs into a fresh environment, brings the command, and asks for all that it imports."
-import ast, re, shutil, subprocess, sys, sysconfig
+import ast
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
-
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
