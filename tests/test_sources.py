@@ -81,8 +81,8 @@ def modules(root) -> dict[str, tuple[str, Path]]:
     "Every module of the package in the order of the house, with the page that it comes from: basement, lessons, workshop."
     paths = [p for p in (root/"adrec").glob("*.py") if p.name != "_modidx.py"]
     page = {p: re.search(r"nbs/(\w+)\.ipynb", p.read_text(encoding="utf-8"))[1] for p in paths}
-    basement = ("checks", "devices", "__init__")
-    return {p.stem: (page[p], p) for p in sorted(paths, key=lambda p: (p.stem not in basement, page[p]))}
+    basement = ("__init__", "checks", "devices")
+    return {p.stem: (page[p], p) for p in sorted(paths, key=lambda p: (p.stem not in basement, p.stem != "__init__", page[p]))}
 
 
 def imports(path) -> set[str]:
