@@ -13,6 +13,8 @@ import textwrap
 from dataclasses import fields
 from numbers import Integral, Real
 from pathlib import Path
+from types import NoneType
+from typing import get_args
 
 import numpy as np
 
@@ -37,7 +39,7 @@ def shown(
     "A value of any kind as Python writes it, no longer than a message can bear."
     return short(repr(value), most)
 
-def one_line(error:Exception)->str:
+def one_line(error:Exception|str)->str:
     "What an error says, in one line that is not too long."
     return textwrap.shorten(str(error), 160, placeholder=" …")
 
@@ -75,7 +77,7 @@ def is_whole(
 )->bool:
     "Is it a whole number from 1 to `most`? (2.0 and True are none.)"
     whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    return whole and 1 <= value <= most
+    return whole and bool(1 <= value <= most)
 
 def check_whole(
     what:str,  # what the number is, for the message
@@ -105,13 +107,14 @@ def of_kind(
 
 # %% ../nbs/20_checks.ipynb #ad3dcf3f
 def check_fields(
-    record,  # a frozen dataclass whose fields are declared as int, float, bool or str
+    record,  # a frozen dataclass whose fields are int, float, bool or str, or one of these or None
 ):
     "Turn every field into a plain Python value; `InputError` names the field of another kind."
     for field in fields(record):
-        value = getattr(record, field.name)
-        if value is None and field.default is None: continue
-        object.__setattr__(record, field.name, of_kind(field.name, field.type, value))
+        value, kinds = getattr(record, field.name), get_args(field.type) or (field.type,)
+        if value is None and (field.default is None or NoneType in kinds): continue
+        [kind] = (kind for kind in _PLAIN_TYPES if kind in kinds)
+        object.__setattr__(record, field.name, of_kind(field.name, kind, value))
 
 # %% ../nbs/20_checks.ipynb #fb4156f6
 def write_atomically(

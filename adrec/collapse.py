@@ -200,7 +200,8 @@ def _without_copies(table, rows, codes, similarity):
     return distinct if len(distinct) > 2 and 0 < _chance(codes[distinct], similarity) < 1 else rows
 
 def _no_lift(k, items, reason):
-    return Lift(*[float("nan")] * 4, k, 0, items, reason)
+    nan = float("nan")
+    return Lift(nan, nan, nan, nan, k, 0, items, reason)
 
 def _popularity(popularity, n_items):
     "Popularity as numbers; InputError for the wrong length or values that cannot be ordered."
@@ -425,7 +426,7 @@ def _long_rows(table, ids):
             f"({'; '.join(names)}{'; …' if count > 5 else ''})")
 
 # %% ../nbs/10_collapse.ipynb #c3b1c9ba
-def _measure_angles(table, seed):
+def _measure_angles(table, seed)->dict:
     "Cosines and neighbours, each beside its null; the quadratic ones on at most 2,000 items."
     (n, d), undefined = table.shape, float("nan")
     if n < 3: return dict.fromkeys(("mean_cosine", "uniformity", "hubness"), (undefined, undefined))
@@ -544,8 +545,8 @@ def _say_neighbours(lift, near):
 # %% ../nbs/10_collapse.ipynb #892ad21b
 def _unpadded(rows, padding, n_items):
     "Labels and the like without the entry of a padding row, if they have one."
-    given = padding is not None and rows is not None and len(rows) == n_items + 1
-    return [row for i, row in enumerate(rows) if i != padding] if given else rows
+    if padding is None or rows is None or len(rows) != n_items + 1: return rows
+    return [row for i, row in enumerate(rows) if i != padding]
 
 def diagnose(
     embeddings,        # whatever holds item vectors, (N, d), see `read_embeddings`
@@ -570,7 +571,8 @@ def diagnose(
     if padding is not None: warnings.insert(0, f"row {padding} is padding and left out; rows "
                                                "are numbered without it")
     values, spread = _measure(table, points, zeros, seed)
-    if _low(values, spread, *points.shape) != _few(values, spread, *points.shape, False):
+    n, d = points.shape
+    if _low(values, spread, n, d) != _few(values, spread, n, d, False):
         warnings.append(f"the rank depends on the length of rows, and the verdict follows rows at "
                         f"equal length: {_long_rows(table, ids)}")
     lift = None
@@ -580,6 +582,6 @@ def diagnose(
         values["neighbour_lift"] = lift.value, lift.null
         values["neighbour_share"] = lift.share, 0.0
         if lift.reason: warnings.append(f"neighbour_lift is undefined: {lift.reason}")
-    verdict, reasons = _judge(values, spread, *points.shape, lift)
-    return Diagnosis(name, *table.shape, values, verdict, reasons, warnings,
+    verdict, reasons = _judge(values, spread, n, d, lift)
+    return Diagnosis(name, len(table), table.shape[1], values, verdict, reasons, warnings,
                      lift.by_popularity if lift else ())

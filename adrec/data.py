@@ -255,7 +255,8 @@ def dates(self:SequenceData)->tuple[str, str]|None:
         if 1e8 * size <= middle < 1e10 * size:  # 1973 to 2286
             ends = np.array([self.timestamps.min(), self.timestamps.max()]) / size
             moments = pd.Timestamp("1970-01-01") + pd.to_timedelta(ends.clip(-6e9, 6e9), unit="s")
-            return tuple(str(moment.floor("s")) for moment in moments)
+            first, last = (str(moment.floor("s")) for moment in moments)
+            return first, last
 
 # %% ../nbs/00_data.ipynb #c8f025b0
 @patch
@@ -407,8 +408,9 @@ class Batch:
 
     def to(self, device)->"Batch":
         "The same batch on another device."
-        parts = self.users, self.history, self.lengths, self.target
-        return Batch(*(None if part is None else part.to(device) for part in parts))
+        users, history, lengths = (x.to(device) for x in (self.users, self.history, self.lengths))
+        target = None if self.target is None else self.target.to(device)
+        return Batch(users, history, lengths, target)
 
 # %% ../nbs/00_data.ipynb #46cf1a6a
 def _gather_padded(

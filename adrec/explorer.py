@@ -13,6 +13,7 @@ import json
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import numpy as np
@@ -198,14 +199,14 @@ if (i >= 0) items.selected.indices = [i];
 def _controls(names, titles, genres)->tuple:
     "What the reader can change: menu of systems, search field, menu of genres, slider."
     counts = Counter(part for text in genres for part in text.split(", ") if part)
-    wide = dict(sizing_mode="stretch_width", min_width=150)
+    wide:dict[str, Any] = dict(sizing_mode="stretch_width", min_width=150)
     system = Select(title="System", value="0", name="system", **wide,
                     options=[(str(i), name) for i, name in enumerate(names)])
     search = AutocompleteInput(title="Search a title", completions=titles, case_sensitive=False,
                                search_strategy="includes", max_completions=8, min_characters=1,
                                placeholder="type a few letters", name="search", **wide)
     genre = Select(title="Show a genre", value="", name="genre", visible=bool(counts), **wide,
-                   options=[("", "all")] + [(name, name) for name, _ in counts.most_common(40)])
+                   options=[("", "all"), *((name, name) for name, _ in counts.most_common(40))])
     slider = Slider(title="Training, from its first to its last update", start=0, end=1, value=1,
                     step=1, show_value=False, name="slider", sizing_mode="stretch_width")
     return system, search, genre, slider

@@ -11,12 +11,12 @@ import hashlib
 import re
 from dataclasses import dataclass
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.animation import FuncAnimation
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Circle
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogLocator, NullFormatter
 from sklearn.manifold import TSNE, trustworthiness
@@ -81,7 +81,7 @@ def camera(
 _LABEL_STYLES = [dict(color=color, marker=marker) for color, marker in zip(
     ("#332288", "#CC6677", "#117733", "#88CCEE", "#DDCC77", "#882255"), "os^DvP")]
 
-def _label_groups(labels, n, style, rows=slice(None))->list:
+def _label_groups(labels, n, style, rows:np.ndarray|slice=slice(None))->list:
     "The six most frequent labels and the rest, rarest first: (name, mask of rows, style)."
     if labels is None:
         plain = dict(color=style["color"], marker=style["marker"] or "o")
@@ -107,8 +107,8 @@ def _scatter(ax, points, groups):
 # %% ../nbs/14_maps.ipynb #214daf72
 def _draw_circle(ax, radius):
     "The grey circle of noise, with a white rim that keeps it visible among the points."
-    ax.add_patch(plt.Circle((0, 0), radius, fill=False, color="grey", lw=1.8, zorder=3,
-                            path_effects=[withStroke(linewidth=3.5, foreground="white")]))
+    ax.add_patch(Circle((0, 0), radius, fill=False, color="grey", lw=1.8, zorder=3,
+                        path_effects=[withStroke(linewidth=3.5, foreground="white")]))
 
 def _finish_panels(axes, own_figure, title, caption):
     "Title, caption and legend of all panels; in a caller's figure they stay at the first panel."
@@ -249,7 +249,7 @@ def _self_contained(page, description)->Animation:
     "The HTML of `to_jshtml` without icons from the network and random names; fits a phone."
     page = re.sub(r"<link[^>]*>", "", page)
     page = re.sub(r'<i class="fa ([^"]*)"></i>', lambda m: _SYMBOLS[m[1]], page)
-    name = re.search(r"_anim_img([0-9a-f]{32})", page)[1]
+    name = re.findall(r"_anim_img([0-9a-f]{32})", page)[0]
     page = page.replace(name, hashlib.md5(page.replace(name, "").encode()).hexdigest())
     page = page.replace("<img ", f'<img alt="{description}" style="max-width:100%" ', 1)
     return Animation(page.replace("width: 374px", "width: min(374px, 85vw)"))

@@ -218,8 +218,8 @@ def plot_history(
     "Training loss above, validation score below, over all stages; InputError for a bad history."
     table = _history_table(history)
     losses, metric = _history_columns(table, metric)
+    if ax is None: _, ax = plt.subplots(2, figsize=(6.5, 4.6), sharex=True, layout="constrained")
     axes = ax
-    if ax is None: _, axes = plt.subplots(2, figsize=(6.5, 4.6), sharex=True, layout="constrained")
     if np.size(axes) != 2:
         raise InputError("plot_history draws on two axes: pass ax=(ax_loss, ax_validation)")
     numbers = {stage: i for i, stage in enumerate(table["stage"].unique(), start=1)}

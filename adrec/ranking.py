@@ -46,7 +46,8 @@ def target_ranks(
     "Count the items above each answer and the items level with it."
     if seen is not None: scores = _hide_items(scores, seen)
     own = scores.gather(1, (answers.to(scores.device) - 1)[:, None])
-    hidden = own[:, 0].isneginf() if seen is not None else torch.zeros_like(own[:, 0], dtype=bool)
+    hidden = own[:, 0].isneginf()
+    if seen is None: hidden = torch.zeros_like(hidden)
     better = torch.count_nonzero(scores > own, dim=1).masked_fill(hidden, _UNLISTED)
     tied = (torch.count_nonzero(scores == own, dim=1) - 1).masked_fill(hidden, 0)
     return TargetRanks(better.cpu().numpy(), tied.cpu().numpy())

@@ -10,6 +10,7 @@ import io
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from fastcore.basics import patch
@@ -42,7 +43,7 @@ class CollapseRecorder:
     ):
         if every < 1: raise InputError(f"every must be at least 1, got {every}")
         self.every, self.sample, self.seed, self.path, self.most = every, sample, seed, path, most
-        self.rows, self.boundaries, self.items, self.shape = [], [], None, None
+        self.rows, self.boundaries, self.items, self.shape = [], [], None, (0, 0)
         self.system, self.offset = None, 0
         if path and Path(path).exists(): self._continue(load_recording(path))
 
@@ -72,23 +73,23 @@ def _record(self:CollapseRecorder, state):
     row = dict(step=self.offset + state.step, values=values if finite else values * np.nan,
                scores=scores)
     if self.sample is not None:
-        if self.items is None: self.items = self._choose(len(table))
+        if self.items is None: self.items = self._choose(self.sample, len(table))
         row["vectors"] = table[self.items - 1].astype(np.float32)
     self.rows.append(row)
     if self.path and len(self.rows) % 20 == 0: self.save(self.path)
 
 @patch
-def _choose(self:CollapseRecorder, n_items:int)->np.ndarray:
+def _choose(self:CollapseRecorder, sample, n_items:int)->np.ndarray:
     "Item numbers of the sample; InputError if there are no such items."
-    if np.ndim(self.sample):
-        items = np.asarray(self.sample)
+    if np.ndim(sample):
+        items = np.asarray(sample)
         if items.size == 0 or items.min() < 1 or items.max() > n_items:
             raise InputError(f"the sample names items outside 1 to {n_items}")
         return items
-    if not 1 <= self.sample <= n_items:
-        raise InputError(f"a sample of {self.sample} out of {n_items} items cannot be drawn")
+    if not 1 <= sample <= n_items:
+        raise InputError(f"a sample of {sample} out of {n_items} items cannot be drawn")
     rng = np.random.default_rng(self.seed)
-    return 1 + np.sort(rng.choice(n_items, self.sample, replace=False))
+    return 1 + np.sort(rng.choice(n_items, sample, replace=False))
 
 # %% ../nbs/28_recorder.ipynb #394654ef
 @patch
@@ -144,16 +145,16 @@ def recording(self:CollapseRecorder)->Recording:
     column = lambda name: np.array([row[name] for row in self.rows])
     scores = {name: np.array([row["scores"][name] for row in self.rows])
               for name in self.rows[0]["scores"]}
-    vectors = None if self.items is None else column("vectors")
-    return Recording(column("step"), column("values"), scores, list(self.boundaries), *self.shape,
+    vectors, (n_items, d) = None if self.items is None else column("vectors"), self.shape
+    return Recording(column("step"), column("values"), scores, list(self.boundaries), n_items, d,
                      vectors, self.items)
 
 @patch
 def save(self:CollapseRecorder, path)->Path:
     "Write the recording to one `.npz` file: moved into place whole, and readable without pickle."
     recording, buffer = self.recording, io.BytesIO()
-    arrays = dict(steps=recording.steps, eigenvalues=recording.eigenvalues,
-                  shape=np.array(self.shape))
+    arrays:dict[str, Any] = dict(steps=recording.steps, eigenvalues=recording.eigenvalues,
+                                 shape=np.array(self.shape))
     arrays |= {f"score_{name}": score for name, score in recording.scores.items()}
     for i, (name, kind) in enumerate([("records", int), ("systems", str), ("stages", str)]):
         arrays[f"boundary_{name}"] = np.array([b[i] for b in recording.boundaries], dtype=kind)
@@ -173,7 +174,8 @@ def load_recording(path)->Recording:
         with np.load(path, allow_pickle=False) as f: a = {name: f[name] for name in f.files}
         marks = zip(*(a[f"boundary_{name}"].tolist() for name in ("records", "systems", "stages")))
         scores = {name[6:]: x for name, x in a.items() if name.startswith("score_")}
-        return Recording(a["steps"], a["eigenvalues"], scores, list(marks), *a["shape"].tolist(),
+        n_items, d = a["shape"].tolist()
+        return Recording(a["steps"], a["eigenvalues"], scores, list(marks), n_items, d,
                          a.get("vectors"), a.get("sample_items"))
     except FileNotFoundError as e: raise InputError(f"{path}: there is no such recording") from e
     except (OSError, KeyError, ValueError, TypeError, AttributeError, zipfile.BadZipFile) as e:

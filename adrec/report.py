@@ -18,7 +18,7 @@ from . import __version__
 from .checks import InputError, write_atomically
 from .collapse import VERDICTS, diagnose
 from .counting import BASELINES
-from .data import training_pairs
+from .data import SequenceData, training_pairs
 from .explorer import TEMPLATES, check_page_path, explorer, genre_text, unique_titles
 from .maps import anchor_items, neighbour_table, plot_collapse_map, plot_pca
 from adrec.plots import (
@@ -131,7 +131,8 @@ def _system_name(run)->str: return _NAMES.get(run.config["system"], str(run.conf
 
 def _run_name(run)->str:
     "The name of its folder; for a run in memory its own name, or that of its system."
-    return _folder(run).name if run.folder else getattr(run, "name", None) or _system_name(run)
+    folder = _folder(run)
+    return folder.name if folder else getattr(run, "name", None) or _system_name(run)
 
 def _run_place(run)->str: return str(run.folder.path) if run.folder else f"the run {_run_name(run)}"
 
@@ -160,7 +161,7 @@ def _check_runs(runs, labels):
 class Evidence:
     "What the sections of a report are made of; the dicts are by name of the run."
     runs:dict           # finished runs
-    data:object         # `SequenceData`, the same for all
+    data:SequenceData   # the same for all
     labels:list|None    # one per item, where they are known
     popularity:np.ndarray  # training interactions of each item, (N,)
     tables:dict         # item tables, (N, d)
@@ -188,7 +189,8 @@ def _run_data(run, data):
 def _recording(run):
     "What was recorded while a run was trained, or None."
     if (recording := getattr(run, "recording", None)) is not None: return recording
-    path = _folder(run) and _folder(run) / "spectra.npz"
+    folder = _folder(run)
+    path = folder and folder / "spectra.npz"
     return load_recording(path) if path and path.exists() else None
 
 def _collect_evidence(runs, data, labels, seed, evaluations)->Evidence:
@@ -292,7 +294,7 @@ _MEASURES = {
 
 def _verdicts(evidence:Evidence)->Section:
     "What `diagnose` says, word by word and number by number."
-    parts = [_FOUR_QUESTIONS]
+    parts:list = [_FOUR_QUESTIONS]
     for name, d in evidence.diagnoses.items():
         meaning = " ".join([*(_VERDICT_SENTENCES[word] for word in d.verdict),
                             "The four answers, with their numbers:"])

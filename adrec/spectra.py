@@ -41,7 +41,7 @@ def _numbers(values)->np.ndarray:
         values = (values.double() if values.is_floating_point() else values).numpy()
     if isinstance(values, (list, tuple)) and any(hasattr(row, "detach") for row in values):
         values = [_numbers(row) for row in values]
-    if isinstance(values, np.ma.MaskedArray): values = values.astype(float).filled(np.nan)
+    if isinstance(values, np.ma.MaskedArray): values = np.ma.filled(values.astype(float), np.nan)
     try: table = np.asarray(values)
     except ValueError as e: raise InputError("an embedding table needs rows of equal length") from e
     if table.dtype.kind not in "fiu":
