@@ -175,8 +175,9 @@ def _is_run(source)->bool:
 
 def _run_in_memory(run)->dict:
     "Vectors, ids, titles, labels and popularity of a `Run`."
-    found:dict[str, Any] = dict(vectors=as_table(run.model), popularity=getattr(run, "counts", None),
-                                **describe_rows(run.items, "item_id"))
+    found:dict[str, Any] = dict(
+        vectors=as_table(run.model), popularity=getattr(run, "counts", None),
+        **describe_rows(run.items, "item_id"))
     if len(found["vectors"]) != len(run.items):
         raise InputError(f"the run has {len(run.items)} items, and its model "
                          f"{len(found['vectors'])} vectors")

@@ -86,7 +86,7 @@ class Settings:
     "How to optimise and when to stop; `InputError` for values that make no sense."
     learning_rate:float=1e-3      # of Adam, at the start
     weight_decay:float=1e-5       # L2, added to the gradient
-    cosine_epochs:int|None=None   # epochs until the learning rate is zero; None: 500, or all if more
+    cosine_epochs:int|None=None # epochs until the learning rate is zero; None: 500, or all if more
     users_per_update:int=512      # users in one step of the optimiser
     length_groups:int=6           # padded groups inside an update; for speed, not for the result
     max_length:int=50             # most recent items that count
