@@ -73,7 +73,7 @@ def _data_command(
     places. What else is worth knowing about a file stands below, as warnings."""
     from adrec.read import DATA_SETS, load_data
     arguments = data_arguments(reading if source is None else {"source": source} | reading)
-    if source is None: return _print_data_sets(DATA_SETS, as_json)
+    if arguments is None: return _print_data_sets(DATA_SETS, as_json)
     data = load_data(**arguments)
     facts = data.facts()
     if as_json: return print_json(facts)
@@ -118,7 +118,7 @@ def _preprocessing_text(
 def _load_run(path, device:str="cpu", allow_code:str|None=None):
     "A finished `Run`; code of one's own is passed on only if it was allowed."
     from adrec.runs import load_run
-    return load_run(path, device, **({"allow_code": allow_code} if allow_code else {}))
+    return load_run(path, device, allow_code=allow_code or ())
 
 def _find_system(
     name:str,             # a run folder, or a name in `BASELINES`
@@ -269,10 +269,10 @@ def _start_training(
     model, how = begin.get("model", "adrec"), {k: v for k, v in begin.items() if k != "model"}
     _check_model_options(model, options)
     data = load_data(**arguments)
-    notes, (stages, settings) = list(data.notes), _make_stages(model, settings)
+    notes, (stages, training) = list(data.notes), _make_stages(model, settings)
     if pretrained is not None:
         how["pretrained"] = pretrained_items(pretrained, data, say=notes.append)
-    start_run(out, data, stages, settings, options,
+    start_run(out, data, stages, training, options,
               data_arguments=with_whole_path(arguments), **how)
     for note in notes: print_note(note)
     return data
@@ -345,10 +345,10 @@ def _continue_training(
     folder, fresh = RunFolder(out), data is not None
     code = [how[name] for name in how if name == "allow_code"]
     config = folder.read_json("config.json", *code)
-    more = not fresh and epochs not in (None, config["stages"][0]["epochs"])
-    if more: runs.longer_recipe(folder, config, epochs)
-    if not fresh and (more or arguments): data = runs.run_data(folder, config, arguments=arguments)
-    if more and (note := runs.extend_run(out, epochs, *code)): print_note(note)
+    if fresh or epochs == config["stages"][0]["epochs"]: epochs = None  # nothing to extend
+    if epochs is not None: runs.longer_recipe(folder, config, epochs)
+    if not fresh and (epochs or arguments): data = runs.run_data(folder, config, None, arguments)
+    if epochs and (note := runs.extend_run(out, epochs, *code)): print_note(note)
     with _guarded(out, fresh, existed):
         return runs.continue_run(out, data, run_recorder(out, config["data"]["n_items"]), **how)
 
@@ -431,7 +431,7 @@ def _print_training(
 def _find_history(
     run,             # a `Run`
     user:str,        # an original id
-    arguments:dict,  # for `load_data`; None: as the run says
+    arguments:dict|None,  # for `load_data`; None: as the run says
 )->list:             # original item ids, oldest first
     "Everything that is known of a user."
     data = run.data(arguments)
@@ -460,7 +460,7 @@ def _print_table(
 
 # %% ../nbs/36_cli.ipynb #bda11d47
 def _split_ids(
-    histories:list,  # what was said with --history, such as ["i12, i7", "i40"]
+    histories,       # what was said with --history, such as ["i12, i7", "i40"]
     ids:set,         # that there are
 )->list:
     "The ids of a history: each part is an id itself, or a line of CSV."
@@ -482,7 +482,7 @@ def _recommend_command(
     user:str|None=None,      # a user of the data that the run was trained on
     # item ids, oldest first, separated by commas; an id with a comma stands in double quotes; may
     # be given several times
-    history:list[str]=(),
+    history:tuple[str, ...]=(),
     k:int=10,                # how many recommendations
     filter_seen:bool=True,   # leave out the items of the history
     seed:int=0,              # of the noise that ADRec starts from
@@ -503,7 +503,8 @@ def _recommend_command(
     if arguments and user is None:
         raise InputError("--data tells what a --user has seen: leave it out with --history")
     found = _load_run(run, allow_code=allow_code)
-    ids = _split_ids(history, set(found.items.item_id)) or _find_history(found, user, arguments)
+    if user is not None: ids = _find_history(found, user, arguments)
+    else: ids = _split_ids(history, set(found.items.item_id))
     best = found.recommend(ids, k, seed, filter_seen)
     seen = found.items.loc[found.catalogue().item_numbers(ids)]
     new = best.item_id[best.item_id.isin(found.items.item_id.loc[found.untrained()])].tolist()
@@ -540,7 +541,7 @@ def _export_command(
         raise InputError(f"{out}: a run folder keeps only its own files; write somewhere else")
     found = _load_run(run, allow_code=allow_code)
     files = found.export_items(out)
-    print(f"{len(found.items):,} items, {found.model.item_embeddings().shape[1]} dimensions")
+    print(f"{len(found.items):,} items, {found.item_vectors().shape[1]} dimensions")
     for file in files: print(f"wrote {file}")
 
 # %% ../nbs/36_cli.ipynb #3a3a689a

@@ -65,7 +65,7 @@ def is_number(text)->bool:  # str or bytes
     "Is this a number as everybody writes it? Python alone reads 1_000."
     try: float(text)
     except ValueError: return False
-    return ("_" if isinstance(text, str) else b"_") not in text
+    return "_" not in text if isinstance(text, str) else b"_" not in text
 
 def _mostly_numbers(column)->bool:
     "Are more than half of these texts numbers? Then the others are mistakes."

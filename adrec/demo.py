@@ -10,6 +10,7 @@ import io
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -86,9 +87,11 @@ def _recommendations(run, data:SequenceData, users:int=3, k:int=5)->pd.DataFrame
     for user in np.linspace(0, data.n_users - 1, users).astype(int):
         history = data.sequence(user)
         new = data.n_items - len(set(history))
-        best = run.recommend(data.item_info.item_id.loc[history], min(k, new)) if new else []
-        rows.append({"user": data.user_ids[user], "watched": data.titles(history[-3:]),
-                     "recommended": data.titles(data.item_numbers(best.item_id)) if new else []})
+        row = {"user": data.user_ids[user], "watched": data.titles(history[-3:]), "recommended": []}
+        if new:
+            best = run.recommend(data.item_info.item_id.loc[history], min(k, new))
+            row["recommended"] = data.titles(data.item_numbers(best.item_id))
+        rows.append(row)
     return pd.DataFrame(rows)
 
 def _save_figure(ax, path)->Path:
@@ -125,7 +128,7 @@ def demo(
     "Train ADRec and its rivals, compare, recommend, draw; `InputError` if `out` is taken."
     start, out = time.perf_counter(), _free_folder("runs/demo") if out is None else Path(out)
     check_free(out, "move it away, or choose another folder")
-    arguments = data_arguments or dict(source="ml-100k")
+    arguments:dict[str, Any] = data_arguments or dict(source="ml-100k")
     data = load_data(**arguments)
     runs = _train_both(data, out, seed, epochs, progress, arguments)
     systems = {name: BASELINES[name.lower()]().fit(data) for name in ("Popularity", "ItemKNN", "Markov")}

@@ -17,8 +17,9 @@ import textwrap
 from dataclasses import dataclass, field, is_dataclass, make_dataclass
 from fnmatch import fnmatchcase
 from functools import partial
+from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastcore.basics import patch
 from fastcore.docments import docments
@@ -108,7 +109,7 @@ def _fits(
 def check_json(
     value,           # of JSON
     kind,            # what it should be
-    where:str,       # file, and line if there are many, for the message
+    where:str|Path,  # file, and line if there are many, for the message
     name:str="",     # of the value within the file, for the message
 ):
     "Raise `InputError`, with file and key, unless a value of JSON is what was declared."
@@ -124,7 +125,7 @@ def check_json(
 def _check_object(
     value:dict,  # a JSON object
     keys:dict,   # what it should hold: name → declaration
-    where:str, name:str,  # see `check_json`
+    where:str|Path, name:str,  # see `check_json`
 ):
     "Raise `InputError` for a key that is missing, unknown, or has the wrong value."
     prefix = f"{name}." if name else ""
@@ -191,7 +192,8 @@ def from_text(self:Option, text:str, flag:str=""):
     raise InputError(f"{flag or flag_of(self.name)} should be {wanted}, not {shown(text)}")
 
 # %% ../nbs/22_options.ipynb #caedb3aa
-_VALUE_NAMES = {int: "N", float: "X", str: "TEXT", list[str]: "TEXT"}  # in the help
+_VALUE_NAMES = {int: "N", float: "X", str: "TEXT", list[str]: "TEXT",  # in the help
+                tuple[str, ...]: "TEXT"}
 _group_numbers = itertools.count(1)  # groups stand in the order in which they were made
 
 def option_class(
@@ -206,7 +208,7 @@ def option_class(
         words = (flags or {}).get(option.name, flag_of(option.name)).split()
         names = [word for word in words if word.startswith("-")]
         kind = next((k for k in kinds_of(option.kind) if k is not NoneType), option.kind)
-        how = dict(name=names, group=heading, help=option.help_text(), negative=())
+        how:dict[str, Any] = dict(name=names, group=heading, help=option.help_text(), negative=())
         how["metavar"] = " ".join(words[len(names):]) or _VALUE_NAMES.get(kind)
         if kind is bool and option.default is not False: how["negative"] = "--no-" + names[0][2:]
         if kind in (int, float, str): how["converter"] = partial(_converted, option, names[0])

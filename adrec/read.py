@@ -39,10 +39,15 @@ from adrec.formats import (
 )
 
 # %% ../nbs/24_read.ipynb #4689a6a3
+def _is_number(value)->bool:
+    "Is it a number that 64 bits can hold, and not True or False?"
+    if not isinstance(value, Real) or isinstance(value, bool): return False
+    return value < 2**63 and not value <= -2**63
+
 def _number(name:str, value, whole:bool=False)->int|float|None:
     "A number, or None; `InputError` for what is none, and if `whole` for what is no count."
     if value is None: return None
-    real = isinstance(value, Real) and not isinstance(value, bool) and abs(value) < 2**63
+    real = _is_number(value)
     if whole and not (real and value >= 0 and value == int(value)):
         raise InputError(f"{name} is a whole number from 0 up, not {shown(value)}")
     if not real: raise InputError(f"{name} is a number, not {shown(value)}")
@@ -457,7 +462,7 @@ def _find_recbole_files()->Path|None:
     "The folder with ML-100K inside an installed recbole distribution, or None."
     try: files = metadata.distribution("recbole")
     except metadata.PackageNotFoundError: return None
-    folder = Path(files.locate_file("recbole/dataset_example/ml-100k"))
+    folder = Path(str(files.locate_file("recbole/dataset_example/ml-100k")))
     there = all((folder/f"ml-100k.{kind}").is_file() for kind in ("inter", "item"))
     return folder if there else None
 

@@ -16,6 +16,7 @@ from copy import deepcopy
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,6 +33,7 @@ from .devices import is_main_process, wait_for_everyone
 from .folders import RunFolder, check_config, check_options, item_counts, json_text, recipe_of
 from adrec.ranking import (
     Evaluation,
+    System,
     inference,
     metrics_that_fit,
     system_device,
@@ -52,7 +54,7 @@ class Run:
     "A trained system, and everything that was noted about it; in memory or in a folder."
     folder:RunFolder|None   # None: in memory only, see `save`
     config:dict             # what was done
-    model:torch.nn.Module   # with the best weights
+    model:System            # with the best weights
     items:pd.DataFrame      # item_id, and title and genres where known; index: item number
     history:pd.DataFrame    # one row per epoch
     metrics:dict            # {"validation": …, "test": …}
@@ -66,11 +68,12 @@ class Run:
     )->SequenceData:
         "The data that it was trained on, loaded again if need be; `InputError` if that fails."
         if self.data_at_hand is not None and not arguments: return self.data_at_hand
-        data = run_data(self.folder, self.config, arguments=arguments)
+        folder = self.folder or RunFolder(self.name)  # in memory: a name for messages
+        data = run_data(folder, self.config, arguments=arguments)
         other = np.flatnonzero(self.items.item_id.to_numpy() != data.item_info.item_id.to_numpy())
         if len(other):
             row = other[0]
-            raise InputError(f"{self.folder / 'items.csv'}: item {row + 1} is "
+            raise InputError(f"{folder / 'items.csv'}: item {row + 1} is "
                              f"{shown(data.item_info.item_id.iloc[row])} in the data, and not "
                              f"{shown(self.items.item_id.iloc[row])}: was the file changed?")
         object.__setattr__(self, "data_at_hand", data)  # the same data: nothing has changed
@@ -269,8 +272,9 @@ def continue_run(
     folder = RunFolder(out)
     config = folder.read_json("config.json", allow_code)
     finished, given = (folder / "metrics.json").exists(), data
-    if data is not None or not finished: data = run_data(folder, config, data)
+    if data is not None and finished: run_data(folder, config, data)  # are they the same?
     if not finished:
+        data = run_data(folder, config, data)
         stages, settings = recipe_of(config)
         model, history = train_stages(data, stages, settings, config["options"], config["seed"],
                                       None, folder, callbacks, device, config["precision"], progress)
@@ -293,10 +297,9 @@ def _find_data(folder:RunFolder, config:dict, arguments:dict|None)->dict:  # see
         raise InputError(f"{folder.path} was trained on data from memory "
                          f"({config['data']['name']}): pass them again")
     if given.get("source") in DATA_SETS: return given
-    source = (noted or {}).get("source")
-    if not given and source not in DATA_SETS and not Path(source).exists():
-        raise InputError(f"{folder.path} was trained on {source}, and there is no such file now: "
-                         "if it has moved, say where it is with --data FILE")
+    if not given and noted["source"] not in DATA_SETS and not Path(noted["source"]).exists():
+        raise InputError(f"{folder.path} was trained on {noted['source']}, and there is no such "
+                         "file now: if it has moved, say where it is with --data FILE")
     return (noted or {}) | given
 
 def run_data(
@@ -372,17 +375,18 @@ def save(self:Run, path)->Run:
 @patch
 def _write(self:Run, folder:RunFolder):
     "Fill a folder with what is in memory."
-    if self.unsaved.stage1 is not None: folder.write_stage1(self.unsaved.stage1)
-    if self.unsaved.checkpoint:
-        write_atomically(folder / "checkpoint.safetensors", self.unsaved.checkpoint)
+    memory, model = self.unsaved, self.model
+    assert memory is not None and isinstance(model, torch.nn.Module)  # it was trained, in memory
+    if memory.stage1 is not None: folder.write_stage1(memory.stage1)
+    if memory.checkpoint: write_atomically(folder / "checkpoint.safetensors", memory.checkpoint)
     if self.recorder: self.recorder.save(folder / "spectra.npz")
-    folder.write_model(self.model, self.unsaved.history)
+    folder.write_model(model, memory.history)
     batch, _ = next(evaluation_batches(self.data(), "test", window_of(self.model), 8))
     def scores(model):
         with inference(model): return model.score(batch, torch.Generator().manual_seed(0))
     try: again, why = folder.read_model(self.config, len(self.items)), "it gives other scores"
     except InputError as e: again, why = None, one_line(e)
-    if again is None or not torch.allclose(scores(again), scores(deepcopy(self.model).cpu()), atol=1e-4):
+    if again is None or not torch.allclose(scores(again), scores(deepcopy(model).cpu()), atol=1e-4):
         raise InputError(f"{self.name} cannot be built again from its class ({why}): pass the class, "
                          "or its options as well, as in train(data, MyModel(n, dim=8), dim=8)")
     folder.write_json("metrics.json", self.metrics)
@@ -432,7 +436,7 @@ def _loaded(data)->tuple:
     source = str(data) if str(data) in DATA_SETS else str(Path(data).absolute())
     return load_data(data), dict(source=source)
 
-def _sort_options(name:str, settings, options:dict, model)->tuple:
+def _sort_options(name:str, settings, options:dict, model)->tuple[Settings, dict]:
     "The settings, and the options of the system; `InputError` for a word that neither knows."
     of_settings = [field.name for field in fields(Settings)]
     systems = ["stage1", "adrec"] if name == "adrec" else [name]
@@ -471,7 +475,7 @@ def _train_in_memory(data, config, table, model, callbacks, device, progress)->R
     return Run(None, config, model.eval(), data.item_info, pd.DataFrame(memory.history),
                _judge(model, data), item_counts(data), data, recorder, memory)
 
-def _counting(system, options:dict)->tuple|None:
+def _counting(system, options:dict)->tuple[Any, str, dict]|None:
     "A system that is fitted and not trained, not fitted yet, and its name; None for any other."
     found = BASELINES.get(system) if isinstance(system, str) else system
     if not callable(getattr(found, "fit", None)) or hasattr(found, "losses"): return None

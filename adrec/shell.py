@@ -147,10 +147,10 @@ def _usage_complaint(
     error.verbose, command = False, " ".join(["adrec", *(error.command_chain or ())])
     text = str(error).rstrip(".")
     if isinstance(error.__cause__, InputError): text = str(error.__cause__)
-    elif isinstance(error, exceptions.MissingArgumentError):
+    elif isinstance(error, exceptions.MissingArgumentError) and error.argument:
         name = error.keyword or error.argument.name
         text = f"{name} needs a value" if name.startswith("-") else f"{name} is missing"
-    elif isinstance(error, exceptions.UnusedCliTokensError):
+    elif isinstance(error, exceptions.UnusedCliTokensError) and error.unused_tokens:
         text = f"{shown(error.unused_tokens[0])} is one word too many"
     elif isinstance(error, exceptions.RepeatArgumentError):
         text = f"{error.token.keyword} is given twice"
@@ -188,6 +188,7 @@ class _Gate:
     "A stream for people: what it passes on is visible, and can be encoded."
     def __init__(self, stream, allowed="\n\t"): self.stream, self.allowed = stream, allowed
     def __getattr__(self, name): return getattr(self.stream, name)
+    def flush(self): self.stream.flush()
 
     def write(self, text:str)->int:
         encoding = getattr(self.stream, "encoding", None) or "utf-8"

@@ -99,9 +99,9 @@ def find_system(
             if SYSTEMS[name] is system: return name
         return register_system(_path(system) or getattr(system, "__name__", repr(system)), system)
     if system in BUILT_IN: return system
-    if system in SYSTEMS: return _path(SYSTEMS[system]) or system
-    if ":" in system: return _import_system(system, allow_code)
+    if ":" in system and system not in SYSTEMS: return _import_system(system, allow_code)
     check_choice("system", system, SYSTEMS)
+    return _path(SYSTEMS[system]) or system
 
 # %% ../nbs/11_systems.ipynb #2e03548b
 def build_system(

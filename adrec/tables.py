@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -108,7 +109,7 @@ def _read_run(path)->dict:
 # %% ../nbs/27_tables.ipynb #cb186d38
 def _unpadded(where, found:dict)->dict:
     "Without row 0 and without rows of zeros, with a note."
-    kept = np.asarray(found["vectors"] != 0).any(axis=1)
+    kept = np.any(np.asarray(found["vectors"] != 0), axis=1)
     kept[:1] = False
     rows = np.flatnonzero(~kept)
     more = ", …" if len(rows) > 5 else ""
@@ -174,8 +175,9 @@ def _is_run(source)->bool:
 
 def _run_in_memory(run)->dict:
     "Vectors, ids, titles, labels and popularity of a `Run`."
-    found = dict(vectors=as_table(run.model), popularity=getattr(run, "counts", None),
-                 **describe_rows(run.items, "item_id"))
+    found:dict[str, Any] = dict(
+        vectors=as_table(run.model), popularity=getattr(run, "counts", None),
+        **describe_rows(run.items, "item_id"))
     if len(found["vectors"]) != len(run.items):
         raise InputError(f"the run has {len(run.items)} items, and its model "
                          f"{len(found['vectors'])} vectors")
@@ -289,7 +291,7 @@ def pretrained_items(
     return torch.from_numpy(vectors.astype(np.float32))
 
 # %% ../nbs/27_tables.ipynb #42848ca0
-def _label_frame(path, ids=None, header=0)->pd.DataFrame:
+def _label_frame(path, ids=None, header:int|None=0)->pd.DataFrame:
     "A label file as texts; lists in cells are joined by `|`."
     kind = file_kind(path)
     if kind == ".txt":
@@ -389,6 +391,7 @@ def read_labels(
     if ids is not None and name is not None:
         labels, more = _matched(path, frame, name, label, ids)
         return labels, notes + more
+    if n is None: raise InputError(f"{path}: labels of how many rows? Give their ids, or n")
     labels = frame[label].tolist()
     bare = frame.shape[1] == 1 and column_role(label) != "label"
     if bare and len(labels) == n - 1: labels = [str(label), *labels]  # there was no header line

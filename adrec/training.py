@@ -86,7 +86,7 @@ class Settings:
     "How to optimise and when to stop; `InputError` for values that make no sense."
     learning_rate:float=1e-3      # of Adam, at the start
     weight_decay:float=1e-5       # L2, added to the gradient
-    cosine_epochs:int=None        # epochs until the learning rate is zero; None: 500, or all if more
+    cosine_epochs:int|None=None # epochs until the learning rate is zero; None: 500, or all if more
     users_per_update:int=512      # users in one step of the optimiser
     length_groups:int=6           # padded groups inside an update; for speed, not for the result
     max_length:int=50             # most recent items that count
@@ -271,11 +271,11 @@ def update(self:Training,
 
 @patch
 def backward(self:Training,
-    losses,  # one scalar per loss
+    losses:list,  # one scalar per loss
 ):
     "Put the gradient of the losses' mean, or what the settings make of it, beside the weights."
     if self.settings.pcgrad: self.backward_projected(losses)
-    else: (sum(losses) / len(losses)).backward()
+    else: (sum(losses[1:], losses[0]) / len(losses)).backward()
     if self.settings.warm_up_decay:
         for weight in self.model.parameters():
             if not weight.requires_grad: weight.grad = torch.zeros_like(weight)
@@ -293,7 +293,8 @@ def backward_projected(self:Training,
         flat = torch.cat([piece.flatten() for piece in pieces])
         gradients.append(self.processes.sum(flat) / self.processes.count)
     order = torch.Generator().manual_seed(self.step)  # the same in every process
-    mean = sum(project_conflicts(gradients, order)) / len(gradients)
+    first, *others = project_conflicts(gradients, order)
+    mean = sum(others, first) / len(gradients)
     for weight, piece in zip(weights, mean.split([w.numel() for w in weights])):
         weight.grad = piece.view_as(weight)
 
@@ -366,12 +367,14 @@ def monitor(self:Training)->str:
 @patch
 def validate(self:Training)->dict:  # the validation metrics
     "Rank the validation items; keep the weights if they are the best so far."
-    settings, metrics = self.settings, [None]
+    settings, metrics = self.settings, {}
     if self.processes.number == 0:
-        metrics = [evaluate(self.model, self.data, "validation",
-                            max_length=settings.max_length).metrics]
-    if self.processes.count > 1: dist.broadcast_object_list(metrics)
-    metrics, = metrics
+        metrics = evaluate(self.model, self.data, "validation",
+                           max_length=settings.max_length).metrics
+    if self.processes.count > 1:
+        shared = [metrics]
+        dist.broadcast_object_list(shared)
+        metrics = shared[0]
     watched = (self.monitor,)
     if settings.any_metric: watched = metrics_that_fit(SIX_METRICS, self.data.n_items)
     better = [name for name in watched if metrics[name] > self.best_metrics.get(name, -1)]
@@ -529,7 +532,8 @@ def check_recipe(
     "Raise `InputError` for a training that would fail later."
     if data.n_items < 2:
         raise InputError(f"{data.name} has {data.n_items} item: a model that ranks needs at least 2")
-    if (options or {}).get("max_length", settings.max_length) != settings.max_length:
+    options = options or {}
+    if options.get("max_length", settings.max_length) != settings.max_length:
         raise InputError(f"max_length is {settings.max_length} in the settings and "
                          f"{options['max_length']!r:.60} in the options: say it in the settings only")
     check_seed(seed)
@@ -537,7 +541,7 @@ def check_recipe(
     names = dict.fromkeys(stage.system for stage in stages)
     models = {name: _try_system(name, data, settings, options, model) for name in names}
     known = sorted(set().union(*map(known_options, names)))
-    for name in options or {}: check_choice("option", name, known)
+    for name in options: check_choice("option", name, known)
     groups = stage_groups(stages, pretrained is not None)
     if pretrained is not None: check_items(models[groups[0][0].system], pretrained)
     for group in groups[1:]: item_table(models[group[0].system], "replace")
@@ -575,7 +579,7 @@ def train_stages(
     for group in groups:
         system = group[0].system
         with own_random_numbers(seed=check_seed(seed)):
-            if given is None: model = build_for(system, data.n_items, settings, options)
+            model = build_for(system, data.n_items, settings, options) if given is None else given
         if pretrained is not None: set_items(model, pretrained)
         training = Training(model, data, settings, system, seed, device, precision)
         training.history = [row for row in history if row["system"] != system]
