@@ -6,33 +6,49 @@
 __all__ = ['BASELINES', 'CountingSystem', 'Popularity', 'MarkovChain', 'similar_items', 'ItemKNN']
 
 # %% ../nbs/02_counting.ipynb #66df0b8f
+from typing import Self
+
 import numpy as np
 import torch
 from scipy import sparse
 
 from .checks import InputError
-from .ranking import training_pairs
+from .data import Batch, SequenceData, training_pairs
 
 # %% ../nbs/02_counting.ipynb #19fdeb91
 class CountingSystem:
-    "A system that counts instead of learning: `fit(data)`, then `score(batch)`."
+    "A `System` that counts instead of learning: `fit(data)`, then `score(batch)`."
     max_length = None  # it can read a history of any length
-    def item_embeddings(self): return None
+
+    def fit(self, data:SequenceData)->Self:  # the system itself
+        "Count what the training part of the data holds."
+        raise NotImplementedError
+
+    def score(self,
+        batch:Batch,     # B histories
+        generator=None,  # not needed: counting draws no random numbers
+    )->torch.Tensor:     # (B, N), float64
+        "The scores of all items for every user."
+        raise NotImplementedError
+
+    def item_embeddings(self)->None:
+        "None: it has no item vectors to diagnose."
+        return None
 
 # %% ../nbs/02_counting.ipynb #938d66a7
 class Popularity(CountingSystem):
     "Recommend what everybody takes: an item's score is its number of training interactions."
-    def fit(self, data):
+    def fit(self, data:SequenceData)->Self:
         self.counts = np.bincount(training_pairs(data)[1] - 1, minlength=data.n_items)
         return self
 
-    def score(self, batch, generator=None): # (B, N)
+    def score(self, batch:Batch, generator=None)->torch.Tensor: # (B, N), counts
         return torch.from_numpy(self.counts).double().expand(len(batch.history), -1)
 
 # %% ../nbs/02_counting.ipynb #590c7efc
 class MarkovChain(CountingSystem):
     "Recommend what tends to follow the last item: first-order transitions, ties by popularity."
-    def fit(self, data):
+    def fit(self, data:SequenceData)->Self:
         users, items = training_pairs(data)
         same = users[1:] == users[:-1]
         pairs = items[:-1][same], items[1:][same] - 1
@@ -41,7 +57,7 @@ class MarkovChain(CountingSystem):
         self.popularity = np.bincount(items - 1, minlength=data.n_items) / max(len(items), 1)
         return self
 
-    def score(self, batch, generator=None): # (B, N), probabilities of the next item
+    def score(self, batch:Batch, generator=None)->torch.Tensor: # (B, N), probabilities
         history, lengths = batch.history.cpu().numpy(), batch.lengths.cpu().numpy()
         last = history[np.arange(len(history)), lengths - 1]
         counts = self.counts[last].toarray() + self.popularity
@@ -81,7 +97,7 @@ class ItemKNN(CountingSystem):
             raise InputError(f"ItemKNN needs k >= 1 and shrink >= 0, got k={k} and shrink={shrink}")
         self.k, self.shrink = k, shrink
 
-    def fit(self, data):
+    def fit(self, data:SequenceData)->Self:
         users, items = training_pairs(data)
         shape = data.n_users, data.n_items
         members = sparse.csc_array((np.ones(len(items)), (users, items - 1)), shape=shape)
@@ -89,7 +105,7 @@ class ItemKNN(CountingSystem):
         self.neighbours = similar_items(members, self.k, self.shrink)
         return self
 
-    def score(self, batch, generator=None): # (B, N)
+    def score(self, batch:Batch, generator=None)->torch.Tensor: # (B, N)
         history = batch.history.cpu().numpy()
         row, place = np.nonzero(history)
         entries = np.ones(len(row)), (row, history[row, place] - 1)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np, pandas as pd, pytest, torch
 from adrec.checks import InputError
-from adrec.data import SequenceData, build_sequences, evaluation_batches, gather_padded, history_batch, k_core, length_groups, synthetic_data, training_updates
+from adrec.data import SequenceData, _gather_padded, _length_groups, build_sequences, evaluation_batches, history_batch, k_core, synthetic_data, training_pairs, training_updates
 from adrec.read import load_data, ml100k_tables
 
 @pytest.fixture(scope="module")
@@ -73,6 +73,41 @@ def test_unused_and_numeric_categories():
     log = pd.DataFrame({"user_id": pd.Categorical([7] * 4, categories=[1, 7]), "item_id": list("xyzx"), "timestamp": range(4)})
     data = build_sequences(log, "log")
     assert data.user_ids.tolist() == ["7"] and data.sequence(0).tolist() == [1, 2, 3, 1]
+
+
+def test_cold_answers_against_sets():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        table = pd.DataFrame({"user_id": np.repeat(range(6), 5), "item_id": rng.integers(0, 25, 30), "timestamp": range(30)})
+        data = build_sequences(table, "log")
+        rows, items = training_pairs(data)
+        assert [items[rows == u].tolist() for u in range(6)] == [data.sequence(u)[:-2].tolist() for u in range(6)]
+        for split, place in (("test", -1), ("validation", -2)):
+            assert data.cold_answers(split) == sum(data.sequence(u)[place] not in set(items) for u in range(6))
+
+def test_ids_are_found_as_text_and_as_numbers():
+    table = pd.DataFrame({"user_id": [7.0, 7.0, np.nan, 7.0], "item_id": [1.5, 2, 3, 4], "timestamp": range(4)}).dropna()
+    data = build_sequences(table, "log")
+    assert data.user_ids.tolist() == ["7"] and data.item_info.item_id.tolist() == ["1.5", "2", "4"]
+    assert data.user_row(7.0) == data.user_row("7") == 0 and data.item_numbers([1.5, 2.0, 4, "4"]).tolist() == [1, 2, 3, 3]
+
+def test_what_a_notebook_shows(ml100k):
+    page = ml100k._repr_html_()
+    for text in ("938 users, 1,008 items, 54,413 interactions", "from 1997-09-20 to 1998-04-22", "ratings from 4 up, 5-core", "Space Jam (1996)"): assert text in page
+    assert repr(ml100k) == "SequenceData('ml-100k': 938 users, 1,008 items, 54,413 interactions)"
+    assert synthetic_data()[0].preprocessing_text() == "none"
+
+def test_a_notebook_shows_no_markup_from_a_file():
+    evil = "<script>alert(1)</script>"
+    table = pd.DataFrame({"user_id": [evil] * 4, "item_id": [evil + c for c in "abcd"], "timestamp": range(4)})
+    info = pd.DataFrame({"title": [evil] * 4}, index=table.item_id)
+    page = build_sequences(table, evil, info=info, source=evil, notes=[evil])._repr_html_()
+    assert "<script" not in page and page.count("&lt;script") >= 10
+
+def test_an_empty_set_can_be_shown():
+    info = pd.DataFrame({"item_id": ["a"]}, index=pd.RangeIndex(1, 2, name="item"))
+    empty = SequenceData("empty", *(np.array(a, dtype=np.int64) for a in ([], [0], [], [])), info)
+    assert "0 users, 1 items, 0 interactions" in empty._repr_html_()
 
 
 # The k-core
@@ -152,11 +187,11 @@ def test_length_groups_are_optimal():
     for _ in range(40):
         lengths = np.sort(rng.integers(1, rng.integers(2, 12), size=10))
         for groups in (1, 2, 3, 4, 10):
-            cuts = length_groups(lengths, groups)
+            cuts = _length_groups(lengths, groups)
             assert cuts[0] == 0 and cuts[-1] == 10 and (np.diff(cuts) > 0).all() and len(cuts) <= groups + 1
             best = min(cost(lengths, (0, *inner, 10)) for g in range(groups) for inner in combinations(range(1, 10), g))
             assert cost(lengths, cuts) == best
-    assert length_groups(np.array([7]), 6).tolist() == [0, 1]
+    assert _length_groups(np.array([7]), 6).tolist() == [0, 1]
 
 def test_groups_save_what_the_page_says(ml100k):
     share = lambda groups: 1 - np.divide(*np.sum([(p.lengths.sum(), p.history.numel()) for parts in training_updates(ml100k, np.random.default_rng(0), groups=groups) for p in parts], axis=0))
@@ -164,7 +199,7 @@ def test_groups_save_what_the_page_says(ml100k):
 
 def test_gather_history_and_device():
     items = np.arange(10)
-    assert gather_padded(items, np.array([8, 2]), np.array([2, 3])).tolist() == [[8, 9, 0], [2, 3, 4]]
+    assert _gather_padded(items, np.array([8, 2]), np.array([2, 3])).tolist() == [[8, 9, 0], [2, 3, 4]]
     batch = history_batch([[1, 2, 3], np.array([4])], max_length=2).to("cpu")
     assert batch.history.tolist() == [[2, 3], [4, 0]] and batch.target is None and batch.mask.tolist() == [[True, True], [True, False]]
     for empty in ([], [[1], []]):

@@ -1,20 +1,15 @@
-"Ranking against brute force, scikit-learn and the numbers counted on the real data sets."
-import os
-from dataclasses import replace
-from pathlib import Path
-
+"Ranking against brute force and scikit-learn."
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from scipy import sparse, stats
+from scipy import stats
 from sklearn.metrics import ndcg_score
-from sklearn.metrics.pairwise import cosine_similarity
 
 from adrec.checks import InputError
+from adrec.counting import BASELINES, Popularity
 from adrec.data import SequenceData, evaluation_batches, history_batch, synthetic_data
-from adrec.counting import BASELINES, ItemKNN, MarkovChain, Popularity, similar_items
-from adrec.ranking import TIES, UNLISTED, average_metric, confidence_interval, evaluate, evaluation_notes, hit_rate, interval_table, metrics_that_fit, mrr, ndcg, seed_interval, target_ranks, top_items, training_pairs
+from adrec.ranking import TIES, System, TrainableSystem, _average_metric, check_system, confidence_interval, evaluate, evaluation_notes, hit_rate, interval_table, metrics_that_fit, mrr, ndcg, protocol_text, seed_interval, target_ranks, top_items
 from adrec.read import load_data
 from adrec.training import SYSTEMS
 
@@ -106,7 +101,7 @@ def test_seen_items_do_not_compete_and_a_seen_answer_is_a_miss(tied):
     new = torch.where(answers > 2, answers, 3) # 1 and 2 are seen by everybody
     seen = [[1, 2, 0, a] if met else [1, 2, 0] for a, met in zip(new.tolist(), again)]
     ranks = target_ranks(scores, new, seen)
-    np.testing.assert_array_equal(ranks.better == UNLISTED, again)
+    np.testing.assert_array_equal(ranks.hidden, again)
     for row, answer in enumerate(new.tolist()):
         if again[row]: continue
         rivals = [scores[row, j - 1] for j in range(3, 26) if j != answer]
@@ -142,20 +137,6 @@ def test_result_has_the_keys_of_the_command_line(movies):
     found = evaluate(Popularity().fit(movies), movies).as_dict()
     assert {"HR@5", "NDCG@5", "HR@10", "NDCG@10", "HR@20", "NDCG@20", "MRR", "users", "split", "ties"} <= set(found)
     assert found["users"] == 938 and found["split"] == "test" and found["ties"] == "expected"
-
-def test_no_target_reaches_a_system_and_changed_answers_change_nothing(synthetic):
-    altered = synthetic.items.copy()
-    altered[synthetic.offsets[1:] - 1] = 7
-    other = replace(synthetic, items=altered)
-    for make in BASELINES.values():
-        for (batch, _), (same, _) in zip(evaluation_batches(synthetic), evaluation_batches(other)):
-            assert batch.target is None
-            assert torch.equal(make().fit(synthetic).score(batch), make().fit(other).score(same))
-
-def test_counts_use_neither_validation_nor_test_answers(synthetic):
-    rows, items = training_pairs(synthetic)
-    for user in range(synthetic.n_users):
-        np.testing.assert_array_equal(items[rows == user], synthetic.sequence(user)[:-2])
 
 @pytest.mark.parametrize("split, cut", [("test", 1), ("validation", 2)])
 def test_the_filter_reaches_further_back_than_the_window(movies, split, cut):
@@ -193,9 +174,9 @@ def test_wrong_choices_are_named(synthetic, wrong, message):
 
 def test_batch_means_weigh_the_last_batch_more():
     values = np.random.default_rng(0).random(1100)
-    assert average_metric(values) == pytest.approx(values.mean())
+    assert _average_metric(values) == pytest.approx(values.mean())
     by_hand = (values[:512].mean() + values[512:1024].mean() + values[1024:].mean()) / 3
-    assert average_metric(values, "batches") == pytest.approx(by_hand)
+    assert _average_metric(values, "batches") == pytest.approx(by_hand)
 
 
 # --- answers that were seen before
@@ -257,22 +238,22 @@ def test_the_hit_rate_is_what_the_recommended_list_holds(name, k):
 # --- which window
 
 class Reads: # says what it was shown
-    def __init__(self, **known): self.__dict__ = {"shown": 0, **known}
+    def __init__(self, **attributes): self.__dict__ = {"shown": 0, **attributes}
     def score(self, batch, generator):
         self.shown = max(self.shown, batch.history.shape[1])
         return torch.zeros(len(batch.history), 200)
 
-@pytest.mark.parametrize("known, asked, shown", [({}, None, 50), ({}, 90, 90), ({"max_length": None}, 3, 3),
+@pytest.mark.parametrize("attributes, asked, shown", [({}, None, 50), ({}, 90, 90), ({"max_length": None}, 3, 3),
                                                  ({"max_length": 10}, None, 10), ({"max_length": 10}, 4, 4), ({"max_length": 80}, None, 80)])
-def test_a_system_is_shown_its_own_window(known, asked, shown):
-    data, system = sequences(range(1, 121), range(1, 8), n_items=120), Reads(**known)
+def test_a_system_is_shown_its_own_window(attributes, asked, shown):
+    data, system = sequences(range(1, 121), range(1, 8), n_items=120), Reads(**attributes)
     found = evaluate(system, data, max_length=asked)
     assert (system.shown, found.max_length, found.as_dict()["max_length"]) == (shown, shown, shown)
 
-@pytest.mark.parametrize("known, asked, message", [({"max_length": 10}, 11, "max_length = 11 is impossible: this Reads reads the 10 most recent"),
+@pytest.mark.parametrize("attributes, asked, message", [({"max_length": 10}, 11, "max_length = 11 is impossible: this Reads reads the 10 most recent"),
     ({}, 0, "from 1 up, not 0"), ({}, -3, "not -3"), ({}, 2.5, "not 2.5"), ({}, True, "not True"), ({"max_length": "ten"}, None, "Reads.max_length must be.*'ten'")])
-def test_impossible_windows_are_refused(known, asked, message):
-    system = Reads(**known)
+def test_impossible_windows_are_refused(attributes, asked, message):
+    system = Reads(**attributes)
     with pytest.raises(InputError, match=message): evaluate(system, sequences(range(1, 121), n_items=120), max_length=asked)
     assert system.shown == 0
 
@@ -354,81 +335,40 @@ def test_scores_of_any_real_type_are_ranked(synthetic, dtype):
 def test_what_is_no_system_is_told_what_is_missing(synthetic, system, message):
     with pytest.raises(InputError, match=message): evaluate(system, synthetic)
 
+class Complete(torch.nn.Module): # everything that the protocols ask for
+    def score(self, batch, generator=None): return torch.zeros(len(batch.history), 60)
+    def item_embeddings(self): return None
+    def losses(self, batch, generator=None): return {"nothing": (torch.zeros(()), 1)}
+
+def without(name): return type("Part", (torch.nn.Module,), {k: v for k, v in vars(Complete).items() if k in ("score", "item_embeddings", "losses") and k != name})()
+
+def test_what_a_protocol_asks_for_is_enough(synthetic):
+    whole = Complete()
+    assert isinstance(whole, System) and isinstance(whole, TrainableSystem)
+    check_system(whole, trained=True)
+    assert evaluate(without("item_embeddings"), synthetic).users == synthetic.n_users # ranked without vectors
+    for name in SYSTEM_NAMES:
+        system = system_on(name, synthetic)
+        assert isinstance(system, System) and isinstance(system, TrainableSystem) == (name not in BASELINES)
+        if name not in BASELINES: check_system(system, trained=True)
+
+@pytest.mark.parametrize("name, call", [("score", "score(batch, generator)"), ("losses", "losses(batch, generator)"), ("item_embeddings", "item_embeddings()")])
+def test_what_cannot_be_trained_is_told_what_is_missing(name, call):
+    assert not isinstance(without(name), TrainableSystem)
+    with pytest.raises(InputError) as error: check_system(without(name), trained=True)
+    assert str(error.value) == f"Part cannot be trained: it has no method {call}"
+
+def test_training_needs_a_module_and_the_right_arguments():
+    plain = type("Plain", (), {k: getattr(Complete, k) for k in ("score", "item_embeddings", "losses")})()
+    with pytest.raises(InputError, match="Plain cannot be trained: it is no torch.nn.Module"): check_system(plain, trained=True)
+    short = type("Short", (Complete,), {"losses": lambda self, batch: {}})()
+    check_system(short) # it can be ranked
+    with pytest.raises(InputError, match=r"Short.losses must take two arguments, losses\(batch, generator\)"): check_system(short, trained=True)
+    with pytest.raises(InputError, match="no method score.* and no losses.* and no item_embeddings"): check_system(object(), trained=True)
+
 @pytest.mark.parametrize("k", [2.0, True, "5", -1])
 def test_impossible_list_lengths_are_refused(k):
     with pytest.raises(InputError, match="whole number from 1 to 60"): top_items(Fixed(torch.zeros(1, 60)), history_batch([[1, 2]]), k, 60)
-
-
-# --- the three systems that count
-
-@pytest.mark.parametrize("ties, hr, gain", [("pessimistic", 9.28, 3.48), ("expected", 9.81, 3.605), ("optimistic", 10.34, 3.73)])
-def test_popularity_on_ml100k(movies, ties, hr, gain):
-    metrics = evaluate(Popularity().fit(movies), movies, ties=ties).metrics
-    assert 100 * metrics["HR@20"] == pytest.approx(hr, abs=0.005) and 100 * metrics["NDCG@20"] == pytest.approx(gain, abs=0.005)
-
-@pytest.mark.skipif("ADREC_TEST_DATA" not in os.environ, reason="ADREC_TEST_DATA names no folder with the Amazon data")
-@pytest.mark.parametrize("name, hr, gains", [("baby", 2.90, (1.07, 1.07, 1.07)), ("beauty", 1.85, (0.69, 0.70, 0.70))])
-def test_popularity_on_amazon_reviews(name, hr, gains):
-    data = load_data(Path(os.environ["ADREC_TEST_DATA"]) / f"{name}.csv.gz")
-    ranks = evaluate(Popularity().fit(data), data, ks=(20,)).ranks
-    for ties, gain in zip(TIES, gains):
-        assert 100 * hit_rate(ranks, 20, ties).mean() == pytest.approx(hr, abs=0.005)
-        assert 100 * ndcg(ranks, 20, ties).mean() == pytest.approx(gain, abs=0.005)
-
-def test_markov_chain_matches_a_double_loop(synthetic):
-    n = synthetic.n_items
-    counts, share = np.zeros((n, n)), np.zeros(n)
-    for user in range(synthetic.n_users):
-        train = synthetic.sequence(user)[:-2]
-        for a, b in zip(train[:-1], train[1:]): counts[a - 1, b - 1] += 1
-        for a in train: share[a - 1] += 1
-    expected = counts + share / share.sum()
-    expected /= expected.sum(1, keepdims=True)
-    chain = MarkovChain().fit(synthetic)
-    found = chain.score(history_batch([[3, i] for i in range(1, n + 1)])).numpy()
-    np.testing.assert_allclose(found, expected, rtol=1e-12)
-
-def test_markov_chain_looks_at_the_last_real_item_not_at_the_padding(synthetic):
-    chain = MarkovChain().fit(synthetic)
-    together, alone = chain.score(history_batch([[5], [1, 2, 3, 4]]))[0], chain.score(history_batch([[5]]))[0]
-    assert torch.equal(together, alone)
-
-@pytest.mark.parametrize("k, shrink", [(5, 0.0), (20, 10.0), (60, 3.0)])
-def test_item_neighbours_match_sklearn(synthetic, k, shrink):
-    members = np.zeros((synthetic.n_users, synthetic.n_items))
-    rows, items = training_pairs(synthetic)
-    members[rows, items - 1] = 1
-    norms = np.linalg.norm(members, axis=0)
-    cosine = cosine_similarity(members.T) * np.outer(norms, norms) / (np.outer(norms, norms) + shrink)
-    np.fill_diagonal(cosine, 0)
-    kept = np.zeros_like(cosine)
-    for i, row in enumerate(cosine):
-        best = np.argsort(-row.round(12), kind="stable")[:k]
-        kept[i, best] = row[best]
-    system = ItemKNN(k, shrink).fit(synthetic)
-    # rounding may decide which of equal neighbours stays, so compare the sorted rows
-    np.testing.assert_allclose(np.sort(system.neighbours.toarray()), np.sort(kept), atol=1e-12)
-    histories = [[1, 2, 3], [60]]
-    want = [sum(system.neighbours.toarray()[i - 1] for i in h) for h in histories]
-    np.testing.assert_allclose(system.score(history_batch(histories)), want, atol=1e-12)
-
-def test_neighbours_do_not_depend_on_the_chunks(movies):
-    rows, items = training_pairs(movies)
-    members = sparse.csc_array((np.ones(len(items)), (rows, items - 1)), shape=(movies.n_users, movies.n_items))
-    a, b = similar_items(members, 20, 10, items_per_chunk=97), similar_items(members, 20, 10, items_per_chunk=5000)
-    assert (a != b).nnz == 0 and np.diff(a.indptr).max() <= 20 and a.diagonal().sum() == 0
-
-@pytest.mark.parametrize("wrong", [dict(k=0), dict(shrink=-1)])
-def test_item_knn_refuses_impossible_settings(wrong):
-    with pytest.raises(InputError, match="ItemKNN needs"): ItemKNN(**wrong)
-
-def test_a_known_chain_is_found(synthetic): # 80 % of the steps stay among ten items: order and neighbours must beat popularity
-    metrics = {name: evaluate(make().fit(synthetic), synthetic).metrics["HR@10"] for name, make in BASELINES.items()}
-    assert metrics["markov"] > 1.5 * metrics["popularity"] and metrics["itemknn"] > 1.5 * metrics["popularity"]
-
-def test_registry_and_embeddings():
-    assert list(BASELINES) == ["popularity", "markov", "itemknn"]
-    assert all(make().item_embeddings() is None for make in BASELINES.values())
 
 
 # --- recommendations
@@ -500,3 +440,23 @@ def test_interval_table_is_in_percent_and_keeps_the_order(synthetic):
     assert list(table.index) == ["markov", "popularity"]
     assert table.loc["markov", ("HR@20", "mean")] == pytest.approx(100 * evaluations["markov"].metrics["HR@20"])
     assert (table["HR@20"].low < table["HR@20"]["mean"]).all() and (table["HR@20"]["mean"] < table["HR@20"].high).all()
+
+
+# --- what a notebook shows
+
+def test_an_evaluation_shows_numbers_protocol_and_notes():
+    found = evaluate(Popularity().fit(data := repeats(0.4)), data, filter_seen=True, ties="pessimistic")
+    page, interval = found._repr_html_(), confidence_interval(found.per_user["HR@10"])
+    for text in (f"{100 * interval.mean:.2f}", f"{100 * interval.low:.2f} to {100 * interval.high:.2f}", "60 users, test answers", protocol_text(found.as_dict()), *evaluation_notes(found.as_dict())): assert text in page
+    assert repr(found).startswith("Evaluation(60 users, test: HR@5 ") and len(repr(found)) < 200
+    assert "mean over batches of users" in evaluate(Popularity().fit(data), data, average="batches")._repr_html_()
+
+def test_one_user_has_no_interval_but_is_shown():
+    data = sequences([1, 2, 3], n_items=5)
+    assert "95 %" not in evaluate(Popularity().fit(data), data)._repr_html_()
+
+@pytest.mark.parametrize("ties, text", [("pessimistic", "worst"), ("expected", "average"), ("optimistic", "best")])
+def test_the_protocol_in_words(ties, text):
+    found = protocol_text(dict(ties=ties, filter_seen=False))
+    assert found.startswith(f"ties: {ties} (an answer takes the {text}") and found.endswith("seen items not filtered")
+    assert protocol_text(dict(ties=ties, filter_seen=True, max_length=7)).endswith("(an answer among them is a miss); the last 7 items of a history are read")
