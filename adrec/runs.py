@@ -29,8 +29,7 @@ from .counting import BASELINES
 from .data import evaluation_batches, history_batch, SequenceData
 from .devices import is_main_process, wait_for_everyone
 from .folders import check_config, check_options, item_counts, json_text, recipe_of, RunFolder
-from .ranking import (evaluate, Evaluation, inference, metrics_that_fit, system_device,
-                           top_items, window_of)
+from .ranking import evaluate, Evaluation, metrics_that_fit, top_items
 from .read import DATA_SETS, load_data
 from .recorder import CollapseRecorder, load_recording, Recording, run_recorder
 from .systems import find_system, known_options
@@ -125,7 +124,7 @@ def diagnose(self:Run,
     "What the training did to the item vectors; `InputError` where there are none."
     if labels is None and "genres" in self.items and self.items["genres"].notna().any():
         labels = self.items["genres"].fillna("").tolist()
-    return diagnose(self.item_vectors(), labels, self.counts, self.name, seed,
+    return diagnose(self.item_vectors(), labels, self.counts, name=self.name, seed=seed,
                     ids=self.items.item_id.tolist())
 
 # %% ../nbs/30_runs.ipynb #91f542b9
@@ -144,7 +143,7 @@ def recommend(self:Run,
     else: numbers = self.catalogue().item_numbers([history] if isinstance(history, str) else history)
     untrained = self.untrained()
     batch = history_batch([numbers], self.config["settings"]["max_length"])
-    generator = torch.Generator(system_device(self.model)).manual_seed(seed)
+    generator = torch.Generator(_device(self.model)).manual_seed(seed)
     left = len(self.items) - len(set(numbers)) * filter_seen
     more = min(k + len(untrained), left) if 1 <= k <= left else k
     scores, best = top_items(self.model, batch, more, len(self.items), filter_seen, generator,
@@ -153,6 +152,10 @@ def recommend(self:Run,
     table = self.items.loc[best[0][order].tolist()].reset_index(drop=True)
     table.insert(0, "rank", np.arange(1, k + 1))
     return table.assign(score=scores[0][order].tolist())
+
+def _device(system)->torch.device:
+    vectors = system.item_embeddings()
+    return torch.device("cpu") if vectors is None else vectors.device
 
 # %% ../nbs/30_runs.ipynb #bcdcc7ad
 @patch
@@ -370,9 +373,9 @@ def _write(self:Run, folder:RunFolder):
         write_atomically(folder / "checkpoint.safetensors", self.unsaved.checkpoint)
     if self.recorder: self.recorder.save(folder / "spectra.npz")
     folder.write_model(self.model, self.unsaved.history)
-    batch, _ = next(evaluation_batches(self.data(), "test", window_of(self.model), 8))
+    batch, _ = next(evaluation_batches(self.data(), "test", self.config["settings"]["max_length"], 8))
     def scores(model):
-        with inference(model): return model.score(batch, torch.Generator().manual_seed(0))
+        with torch.no_grad(): return model.eval().score(batch, torch.Generator().manual_seed(0))
     try: again, why = folder.read_model(self.config, len(self.items)), "it gives other scores"
     except InputError as e: again, why = None, one_line(e)
     if again is None or not torch.allclose(scores(again), scores(deepcopy(self.model).cpu()), atol=1e-4):
@@ -433,7 +436,8 @@ def _sort_options(name:str, settings, options:dict, model)->tuple:
     for option in options: check_choice("option", option, words)
     chosen = {key: value for key, value in options.items() if key in of_settings}
     if model is not None and settings is None:  # it may read less than usual
-        chosen = {"max_length": min(Settings().max_length, window_of(model))} | chosen
+        own = getattr(model, "max_length", None) or Settings().max_length
+        chosen = {"max_length": min(Settings().max_length, own)} | chosen
     rest = {key: value for key, value in options.items() if key not in of_settings}
     return replace(settings or Settings(), **chosen), rest
 

@@ -30,7 +30,7 @@ from .checks import check_choice, InputError, of_kind, one_line, plain_fields, w
 from .data import Batch, SequenceData, training_updates
 from .devices import (find_device, is_main_process, own_random_numbers, Processes,
                            seed_generators)
-from .ranking import evaluate, metrics_that_fit, window_of
+from .ranking import evaluate, metrics_that_fit
 from .systems import (BUILT_IN, build_for, check_items, check_losses, check_trainable,
                            item_table, known_options, set_items)
 
@@ -535,8 +535,7 @@ def _try_system(name:str, data, settings, options, system):
     "A system of a recipe, to see whether it can be built and trained; on `meta` if it is ours."
     with torch.device("meta" if name in BUILT_IN else "cpu"):
         if system is None: system = build_for(name, data.n_items, settings, options)
-    check_trainable(system, data.n_items)
-    window_of(system, settings.max_length)
+    check_trainable(system, data.n_items, settings.max_length)
     return system
 
 # %% ../nbs/11_training.ipynb #757516c5
