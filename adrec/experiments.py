@@ -8,7 +8,6 @@ __all__ = ['paired_difference', 'comparison_sentence', 'comparison_sentences', '
 # %% ../nbs/14_experiments.ipynb #7dab6693
 import json
 
-import matplotlib.pyplot as plt
 import numpy as np
 
 from .checks import check_choice, InputError
@@ -53,7 +52,7 @@ def comparison_sentences(
 
 # %% ../nbs/14_experiments.ipynb #1702fd5c
 def load_results(
-    path,       # a file from `collect_runs`
+    path,       # a file from `adrec.runs.collect_runs`
 )->tuple:       # per-user metrics {name: (runs, users)}, and one row of provenance per run
     "Read stored results."
     with np.load(path, allow_pickle=False) as f:
