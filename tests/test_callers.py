@@ -345,17 +345,16 @@ def test_sigterm_is_an_interruption_that_can_be_resumed(tmp_path):
 
 
 def test_the_handler_of_signals_is_the_callers_again(tmp_path):
-    from adrec.cli import guarded
-    from typer import Exit
+    from adrec.cli import _guarded as guarded
     mine = lambda number, frame: None
     before = signal.signal(signal.SIGTERM, mine)
     try:
         with guarded(str(tmp_path), fresh=False): assert signal.getsignal(signal.SIGTERM) is not mine
         assert signal.getsignal(signal.SIGTERM) is mine
-        with pytest.raises(Exit) as e, guarded(str(tmp_path), fresh=False): signal.raise_signal(signal.SIGTERM)
-        assert e.value.exit_code == 143 and signal.getsignal(signal.SIGTERM) is mine
-        with pytest.raises(Exit) as e, guarded(str(tmp_path), fresh=False): raise KeyboardInterrupt
-        assert e.value.exit_code == 130
+        with pytest.raises(SystemExit) as e, guarded(str(tmp_path), fresh=False): signal.raise_signal(signal.SIGTERM)
+        assert e.value.code == 143 and signal.getsignal(signal.SIGTERM) is mine
+        with pytest.raises(SystemExit) as e, guarded(str(tmp_path), fresh=False): raise KeyboardInterrupt
+        assert e.value.code == 130
         with ThreadPoolExecutor(1) as pool:  # signals belong to the main thread: elsewhere nothing is set, and nothing fails
             def elsewhere():
                 with guarded(str(tmp_path), fresh=False): return signal.getsignal(signal.SIGTERM)
@@ -372,7 +371,7 @@ def test_the_library_sets_no_handlers(data):
 
 
 def test_a_full_disk_tells_how_to_go_on(tmp_path, capsys):
-    from adrec.cli import guarded
+    from adrec.cli import _guarded as guarded
     (tmp_path/"history.jsonl").write_text("")
     with pytest.raises(OSError), guarded(str(tmp_path), fresh=True): raise OSError(errno.ENOSPC, "No space left on device", "c")
     assert f"to continue:  adrec train --resume --out {tmp_path}" in capsys.readouterr().err and tmp_path.exists()
