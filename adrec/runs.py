@@ -24,12 +24,14 @@ from fastcore.basics import patch
 
 from . import __version__
 from .checks import check_choice, InputError, one_line, shown, write_atomically
-from .collapse import diagnose, Diagnosis
+from .collapse import diagnose as diagnose_table
+from .collapse import Diagnosis
 from .counting import BASELINES
 from .data import evaluation_batches, history_batch, SequenceData
 from .devices import is_main_process, wait_for_everyone
 from .folders import check_config, check_options, item_counts, json_text, recipe_of, RunFolder
-from .ranking import evaluate, Evaluation, metrics_that_fit, top_items
+from .ranking import evaluate as evaluate_system
+from .ranking import Evaluation, metrics_that_fit, top_items
 from .read import DATA_SETS, load_data
 from .recorder import CollapseRecorder, load_recording, Recording, run_recorder
 from .systems import find_system, known_options
@@ -114,7 +116,7 @@ def evaluate(self:Run,
     **rules,           # see `adrec.ranking.evaluate`: ks, ties, filter_seen, seed, …
 )->Evaluation:
     "Rank all items for every user, and average what the answers earn."
-    return evaluate(self.model, self.data(), split, **rules)
+    return evaluate_system(self.model, self.data(), split, **rules)
 
 @patch
 def diagnose(self:Run,
@@ -124,7 +126,7 @@ def diagnose(self:Run,
     "What the training did to the item vectors; `InputError` where there are none."
     if labels is None and "genres" in self.items and self.items["genres"].notna().any():
         labels = self.items["genres"].fillna("").tolist()
-    return diagnose(self.item_vectors(), labels, self.counts, name=self.name, seed=seed,
+    return diagnose_table(self.item_vectors(), labels, self.counts, name=self.name, seed=seed,
                     ids=self.items.item_id.tolist())
 
 # %% ../nbs/30_runs.ipynb #91f542b9
@@ -136,11 +138,13 @@ def recommend(self:Run,
     filter_seen:bool=True, # leave out the items of the history
     user=None,             # the id of a user, instead of a history: all that is known of them
 )->pd.DataFrame:           # rank, item_id, title and genres where known, score
-    "The `k` best next items, untrained ones last; `InputError` for an unknown id or impossible `k`."
+    "The `k` best next items, untrained ones last; `InputError` for an unknown id, impossible `k`."
     if (history is None) == (user is None):
         raise InputError("recommend to whom? Give a history of item ids, or user=ID")
     if user is not None: numbers = self.data().sequence(self.data().user_row(user))
-    else: numbers = self.catalogue().item_numbers([history] if isinstance(history, str) else history)
+    else:
+        ids = [history] if isinstance(history, str) else history
+        numbers = self.catalogue().item_numbers(ids)
     untrained = self.untrained()
     batch = history_batch([numbers], self.config["settings"]["max_length"])
     generator = torch.Generator(_device(self.model)).manual_seed(seed)
@@ -268,8 +272,9 @@ def continue_run(
     if data is not None or not finished: data = run_data(folder, config, data)
     if not finished:
         stages, settings = recipe_of(config)
-        model, history = train_stages(data, stages, settings, config["options"], config["seed"],
-                                      None, folder, callbacks, device, config["precision"], progress)
+        model, history = train_stages(
+            data, stages, settings, config["options"], config["seed"], None, folder, callbacks,
+            device, config["precision"], progress)
         if is_main_process():
             folder.write_model(model, history)
             folder.write_json("metrics.json", _judge(model, data))
@@ -279,7 +284,8 @@ def continue_run(
 
 def _judge(model, data:SequenceData)->dict:
     "The metrics of both splits."
-    return {split: evaluate(model, data, split).as_dict() for split in ("validation", "test")}
+    splits = "validation", "test"
+    return {split: evaluate_system(model, data, split).as_dict() for split in splits}
 
 # %% ../nbs/30_runs.ipynb #08db8c8b
 def _find_data(folder:RunFolder, config:dict, arguments:dict|None)->dict:  # see `run_data`
@@ -329,7 +335,8 @@ def load_run(
     items, counts = folder.read_items()
     model = folder.read_model(config, len(items)).to(device).eval()
     if not (history := folder.read_history()):
-        raise InputError(f"{folder / 'history.jsonl'} is empty: a finished run has at least one epoch")
+        raise InputError(f"{folder / 'history.jsonl'} is empty: "
+                         "a finished run has at least one epoch")
     if data is not None: data = run_data(folder, config, data)
     return Run(folder, config, model, items, pd.DataFrame(history), metrics, counts, data)
 
@@ -373,14 +380,16 @@ def _write(self:Run, folder:RunFolder):
         write_atomically(folder / "checkpoint.safetensors", self.unsaved.checkpoint)
     if self.recorder: self.recorder.save(folder / "spectra.npz")
     folder.write_model(self.model, self.unsaved.history)
-    batch, _ = next(evaluation_batches(self.data(), "test", self.config["settings"]["max_length"], 8))
+    window = self.config["settings"]["max_length"]
+    batch, _ = next(evaluation_batches(self.data(), "test", window, 8))
     def scores(model):
         with torch.no_grad(): return model.eval().score(batch, torch.Generator().manual_seed(0))
     try: again, why = folder.read_model(self.config, len(self.items)), "it gives other scores"
     except InputError as e: again, why = None, one_line(e)
-    if again is None or not torch.allclose(scores(again), scores(deepcopy(self.model).cpu()), atol=1e-4):
-        raise InputError(f"{self.name} cannot be built again from its class ({why}): pass the class, "
-                         "or its options as well, as in train(data, MyModel(n, dim=8), dim=8)")
+    ours = scores(deepcopy(self.model).cpu())
+    if again is None or not torch.allclose(scores(again), ours, atol=1e-4):
+        raise InputError(f"{self.name} cannot be built again from its class ({why}): pass the "
+                         "class, or its options as well, as in train(data, MyModel(n, dim=8), dim=8)")
     folder.write_json("metrics.json", self.metrics)
 
 # %% ../nbs/30_runs.ipynb #c573cf3a
@@ -453,7 +462,8 @@ def _table(pretrained, data:SequenceData):  # (N, D), or None
     if isinstance(pretrained, (str, Path)): return pretrained_items(pretrained, data)
     if not isinstance(pretrained, Run): return pretrained
     if pretrained.config["data"]["fingerprint"] != data.fingerprint():
-        raise InputError(f"the pre-trained {pretrained.name} learned from other data than {data.name}")
+        raise InputError(f"the pre-trained {pretrained.name} learned from other data "
+                         f"than {data.name}")
     return torch.from_numpy(pretrained.item_vectors())
 
 # %% ../nbs/30_runs.ipynb #ee8b5562
@@ -477,7 +487,8 @@ def _counting(system, options:dict)->tuple|None:
     if isinstance(found, type):
         for option in options: check_choice("option", option, inspect.signature(kind).parameters)
         found = found(**options)
-    elif options: raise InputError(f"this {name} is made already: it takes no option {[*options][0]}")
+    elif options:
+        raise InputError(f"this {name} is made already: it takes no option {[*options][0]}")
     return found, name, options
 
 def _fitted(data, system, name, options, seed, arguments)->Run:

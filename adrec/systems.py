@@ -97,7 +97,7 @@ def find_system(
     system,         # a key of `SYSTEMS`, `module:Class`, a class or a function
     allow_code=(),  # modules that may be imported to find it
 )->str:             # a key of `SYSTEMS`, as a run folder keeps it
-    "The lasting name of a system; `InputError` for an unknown one, or for code that is not allowed."
+    "The lasting name of a system; `InputError` for an unknown one, or code that is not allowed."
     if not isinstance(system, str):
         for name in BUILT_IN:
             if SYSTEMS[name] is system: return name
