@@ -1,5 +1,5 @@
 "Several processes that share one training (gloo, on this machine) do what one process does."
-import contextlib, json, os, signal, socket, subprocess, sys
+import contextlib, json, os, signal, socket, subprocess, sys, time
 
 import pytest
 import torch
@@ -92,18 +92,39 @@ def wait(started):
     assert not any(process.returncode for process in started), "\n".join(printed)
 
 
+def train_all(place):
+    "All trainings of the script, in groups of one, two and three processes."
+    (place/"script.py").write_text(SCRIPT)
+    if sys.platform == "linux": return wait([start(str(place/"script.py"), str(place), *(f"{count}:{free_port()}" for count in (1, 2, 3)))])
+    for count in (1, 2, 3):
+        port, many = free_port(), {"WORLD_SIZE": f"{count}"} if count > 1 else {}
+        wait([start(str(place/"script.py"), str(place), **many, **(dict(RANK=f"{rank}", LOCAL_RANK=f"{rank}", MASTER_ADDR="127.0.0.1", MASTER_PORT=f"{port}") if many else {}))
+              for rank in range(count)])
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    "The folder with all trainings, and what their processes told at the end."
-    place = tmp_path_factory.mktemp("processes")
-    (place/"script.py").write_text(SCRIPT)
-    if sys.platform == "linux": wait([start(str(place/"script.py"), str(place), *(f"{count}:{free_port()}" for count in (1, 2, 3)))])
-    else:
-        for count in (1, 2, 3):
-            port, many = free_port(), {"WORLD_SIZE": f"{count}"} if count > 1 else {}
-            wait([start(str(place/"script.py"), str(place), **many, **(dict(RANK=f"{rank}", LOCAL_RANK=f"{rank}", MASTER_ADDR="127.0.0.1", MASTER_PORT=f"{port}") if many else {}))
-                  for rank in range(count)])
-    return place
+    "The folder with all trainings, and what their processes told at the end; one for all workers of the tests."
+    workers = "PYTEST_XDIST_WORKER" in os.environ
+    place = tmp_path_factory.getbasetemp().parent/"processes" if workers else tmp_path_factory.mktemp("processes")
+    try: place.mkdir(exist_ok=not workers)
+    except FileExistsError:  # another worker has begun: wait for it
+        for _ in range(3000):
+            if (place/"done").exists(): break
+            time.sleep(0.1)
+        outcome = (place/"done").read_text()
+        if outcome: pytest.fail(outcome)
+        return place/"runs"
+    outcome = "interrupted"
+    try:
+        (place/"runs").mkdir()
+        train_all(place/"runs")
+        outcome = ""
+    except Exception as e:
+        outcome = str(e) or repr(e)
+        raise
+    finally: (place/"done").write_text(outcome)
+    return place/"runs"
 
 
 def losses(run): return [json.loads(line)["loss"] for line in (run/"history.jsonl").read_text().splitlines()]
