@@ -119,7 +119,7 @@ def _free_folder(name:str)->Path:
 
 # %% ../nbs/33_demo.ipynb #c9a5e12d
 def demo(
-    out=None,           # folder to make, or an empty one; None: the first free of runs/demo, …-2, …
+    out=None,           # folder to make, or an empty one; None: runs/demo, runs/demo-2, …
     seed:int=0,         # of everything random
     epochs:int|None=None,          # epochs of every training; None: the short recipe
     data_arguments:dict|None=None, # for `load_data`; None: MovieLens-100K
@@ -131,7 +131,8 @@ def demo(
     arguments:dict[str, Any] = data_arguments or dict(source="ml-100k")
     data = load_data(**arguments)
     runs = _train_both(data, out, seed, epochs, progress, arguments)
-    systems = {name: BASELINES[name.lower()]().fit(data) for name in ("Popularity", "ItemKNN", "Markov")}
+    systems = {name: BASELINES[name.lower()]().fit(data)
+               for name in ("Popularity", "ItemKNN", "Markov")}
     systems |= {name: run.model for name, run in runs.items()}
     evaluations = {name: evaluate(system, data) for name, system in systems.items()}
     metrics = metrics_that_fit(("HR@20", "NDCG@20"), data.n_items)

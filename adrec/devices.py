@@ -21,7 +21,7 @@ from .checks import InputError, one_line
 def find_device(
     name:str="auto",  # "auto", "cpu", or the kind of accelerator that is here, such as "cuda"
 )->str:               # the kind of device
-    "The device of that name; `auto` is the accelerator, or the CPU. `InputError` if it is not there."
+    "The device of that name; `auto`: the accelerator, or the CPU. `InputError` if it is not there."
     fast = torch.accelerator.current_accelerator(check_available=True)
     there = ["cpu"] if fast is None else ["cpu", fast.type]
     if name not in ("auto", *there):
@@ -45,7 +45,7 @@ def own_random_numbers(
         for source, state in zip(sources, states): source.set_rng_state(state)
 
 def seed_generators(seed:int, kind:str="cpu"):
-    "Seed PyTorch's generators of the CPU and of one device; those of other devices stay as they are."
+    "Seed PyTorch's generators of the CPU and of one device; others stay as they are."
     torch.default_generator.manual_seed(seed)
     if kind != "cpu": torch.get_device_module(kind).manual_seed(seed)
 

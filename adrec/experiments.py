@@ -22,9 +22,11 @@ def paired_difference(
     "Interval for the mean difference per user; `InputError` unless users and rules are the same."
     for what in ("split", "ties", "filter_seen"):
         one, other = getattr(first, what), getattr(second, what)
-        if one != other: raise InputError(f"these evaluations differ in {what}: {one!r} and {other!r}")
+        if one != other:
+            raise InputError(f"these evaluations differ in {what}: {one!r} and {other!r}")
     if not np.array_equal(first.user_rows, second.user_rows):
-        raise InputError(f"these evaluations are of different users: {first.users} and {second.users}")
+        raise InputError("these evaluations are of different users: "
+                         f"{first.users} and {second.users}")
     for e in (first, second): check_choice("metric", metric, e.per_user)
     return confidence_interval(first.per_user[metric] - second.per_user[metric], level)
 
@@ -36,7 +38,8 @@ def comparison_sentence(
 )->str:
     "What a paired difference says, in words."
     low, mean, high = (100 * x for x in (difference.low, difference.mean, difference.high))
-    verb = "cannot be told apart from" if low <= 0 <= high else "is ahead of" if mean > 0 else "is behind"
+    verb = "is ahead of" if mean > 0 else "is behind"
+    if low <= 0 <= high: verb = "cannot be told apart from"
     return (f"{name} {verb} {other} (difference {mean:+.2f} points of {metric}, "
             f"95 % interval {low:+.2f} to {high:+.2f}).")
 
@@ -47,12 +50,14 @@ def comparison_sentences(
 )->list:
     "One sentence for each other system."
     others = {other: e for other, e in evaluations.items() if other != name}
-    return [comparison_sentence(name, other, paired_difference(evaluations[name], e, metric), metric)
-            for other, e in others.items()]
+    differences = {other: paired_difference(evaluations[name], e, metric)
+                   for other, e in others.items()}
+    return [comparison_sentence(name, other, difference, metric)
+            for other, difference in differences.items()]
 
 # %% ../nbs/15_experiments.ipynb #1702fd5c
 def load_results(
-    path,       # a file from `collect_runs`
+    path,       # a file from `adrec.runs.collect_runs`
 )->tuple:       # per-user metrics {name: (runs, users)}, and one row of provenance per run
     "Read stored results."
     with np.load(path, allow_pickle=False) as f:

@@ -26,20 +26,12 @@ from fastcore.basics import patch
 from . import __version__
 from .checks import InputError, check_choice, one_line, shown, write_atomically
 from .collapse import Diagnosis
-from .collapse import diagnose as diagnose_items
+from .collapse import diagnose as diagnose_table
 from .counting import BASELINES
 from .data import SequenceData, evaluation_batches, history_batch
 from .devices import is_main_process, wait_for_everyone
 from .folders import RunFolder, check_config, check_options, item_counts, json_text, recipe_of
-from adrec.ranking import (
-    Evaluation,
-    System,
-    inference,
-    metrics_that_fit,
-    system_device,
-    top_items,
-    window_of,
-)
+from .ranking import Evaluation, System, metrics_that_fit, top_items
 from .ranking import evaluate as evaluate_system
 from .read import DATA_SETS, load_data
 from .recorder import CollapseRecorder, Recording, load_recording, run_recorder
@@ -135,7 +127,7 @@ def diagnose(self:Run,
     "What the training did to the item vectors; `InputError` where there are none."
     if labels is None and "genres" in self.items and self.items["genres"].notna().any():
         labels = self.items["genres"].fillna("").tolist()
-    return diagnose_items(self.item_vectors(), labels, self.counts, self.name, seed,
+    return diagnose_table(self.item_vectors(), labels, self.counts, name=self.name, seed=seed,
                           ids=self.items.item_id.tolist())
 
 # %% ../nbs/32_runs.ipynb #91f542b9
@@ -147,14 +139,16 @@ def recommend(self:Run,
     filter_seen:bool=True, # leave out the items of the history
     user=None,             # the id of a user, instead of a history: all that is known of them
 )->pd.DataFrame:           # rank, item_id, title and genres where known, score
-    "The `k` best next items, untrained ones last; `InputError` for an unknown id or impossible `k`."
+    "The `k` best next items, untrained ones last; `InputError` for an unknown id, impossible `k`."
     if (history is None) == (user is None):
         raise InputError("recommend to whom? Give a history of item ids, or user=ID")
     if user is not None: numbers = self.data().sequence(self.data().user_row(user))
-    else: numbers = self.catalogue().item_numbers([history] if isinstance(history, str) else history)
+    else:
+        ids = [history] if isinstance(history, str) else history
+        numbers = self.catalogue().item_numbers(ids)
     untrained = self.untrained()
     batch = history_batch([numbers], self.config["settings"]["max_length"])
-    generator = torch.Generator(system_device(self.model)).manual_seed(seed)
+    generator = torch.Generator(_device(self.model)).manual_seed(seed)
     left = len(self.items) - len(set(numbers)) * filter_seen
     more = min(k + len(untrained), left) if 1 <= k <= left else k
     scores, best = top_items(self.model, batch, more, len(self.items), filter_seen, generator,
@@ -163,6 +157,10 @@ def recommend(self:Run,
     table = self.items.loc[best[0][order].tolist()].reset_index(drop=True)
     table.insert(0, "rank", np.arange(1, k + 1))
     return table.assign(score=scores[0][order].tolist())
+
+def _device(system)->torch.device:
+    vectors = system.item_embeddings()
+    return torch.device("cpu") if vectors is None else vectors.device
 
 # %% ../nbs/32_runs.ipynb #bcdcc7ad
 @patch
@@ -276,8 +274,9 @@ def continue_run(
     if not finished:
         data = run_data(folder, config, data)
         stages, settings = recipe_of(config)
-        model, history = train_stages(data, stages, settings, config["options"], config["seed"],
-                                      None, folder, callbacks, device, config["precision"], progress)
+        model, history = train_stages(
+            data, stages, settings, config["options"], config["seed"], None, folder, callbacks,
+            device, config["precision"], progress)
         if is_main_process():
             folder.write_model(model, history)
             folder.write_json("metrics.json", _judge(model, data))
@@ -287,7 +286,8 @@ def continue_run(
 
 def _judge(model, data:SequenceData)->dict:
     "The metrics of both splits."
-    return {split: evaluate_system(model, data, split).as_dict() for split in ("validation", "test")}
+    splits = "validation", "test"
+    return {split: evaluate_system(model, data, split).as_dict() for split in splits}
 
 # %% ../nbs/32_runs.ipynb #08db8c8b
 def _find_data(folder:RunFolder, config:dict, arguments:dict|None)->dict:  # see `run_data`
@@ -336,7 +336,8 @@ def load_run(
     items, counts = folder.read_items()
     model = folder.read_model(config, len(items)).to(device).eval()
     if not (history := folder.read_history()):
-        raise InputError(f"{folder / 'history.jsonl'} is empty: a finished run has at least one epoch")
+        raise InputError(f"{folder / 'history.jsonl'} is empty: "
+                         "a finished run has at least one epoch")
     if data is not None: data = run_data(folder, config, data)
     return Run(folder, config, model, items, pd.DataFrame(history), metrics, counts, data)
 
@@ -381,14 +382,16 @@ def _write(self:Run, folder:RunFolder):
     if memory.checkpoint: write_atomically(folder / "checkpoint.safetensors", memory.checkpoint)
     if self.recorder: self.recorder.save(folder / "spectra.npz")
     folder.write_model(model, memory.history)
-    batch, _ = next(evaluation_batches(self.data(), "test", window_of(self.model), 8))
+    window = self.config["settings"]["max_length"]
+    batch, _ = next(evaluation_batches(self.data(), "test", window, 8))
     def scores(model):
-        with inference(model): return model.score(batch, torch.Generator().manual_seed(0))
+        with torch.no_grad(): return model.eval().score(batch, torch.Generator().manual_seed(0))
     try: again, why = folder.read_model(self.config, len(self.items)), "it gives other scores"
     except InputError as e: again, why = None, one_line(e)
-    if again is None or not torch.allclose(scores(again), scores(deepcopy(model).cpu()), atol=1e-4):
-        raise InputError(f"{self.name} cannot be built again from its class ({why}): pass the class, "
-                         "or its options as well, as in train(data, MyModel(n, dim=8), dim=8)")
+    ours = scores(deepcopy(model).cpu())
+    if again is None or not torch.allclose(scores(again), ours, atol=1e-4):
+        raise InputError(f"{self.name} cannot be built again from its class ({why}): pass the "
+                         "class, or its options as well, as in train(data, MyModel(n, dim=8), dim=8)")
     folder.write_json("metrics.json", self.metrics)
 
 # %% ../nbs/32_runs.ipynb #c573cf3a
@@ -444,7 +447,8 @@ def _sort_options(name:str, settings, options:dict, model)->tuple[Settings, dict
     for option in options: check_choice("option", option, words)
     chosen = {key: value for key, value in options.items() if key in of_settings}
     if model is not None and settings is None:  # it may read less than usual
-        chosen = {"max_length": min(Settings().max_length, window_of(model))} | chosen
+        own = getattr(model, "max_length", None) or Settings().max_length
+        chosen = {"max_length": min(Settings().max_length, own)} | chosen
     rest = {key: value for key, value in options.items() if key not in of_settings}
     return replace(settings or Settings(), **chosen), rest
 
@@ -460,7 +464,8 @@ def _table(pretrained, data:SequenceData):  # (N, D), or None
     if isinstance(pretrained, (str, Path)): return pretrained_items(pretrained, data)
     if not isinstance(pretrained, Run): return pretrained
     if pretrained.config["data"]["fingerprint"] != data.fingerprint():
-        raise InputError(f"the pre-trained {pretrained.name} learned from other data than {data.name}")
+        raise InputError(f"the pre-trained {pretrained.name} learned from other data "
+                         f"than {data.name}")
     return torch.from_numpy(pretrained.item_vectors())
 
 # %% ../nbs/32_runs.ipynb #ee8b5562
@@ -484,7 +489,8 @@ def _counting(system, options:dict)->tuple[Any, str, dict]|None:
     if isinstance(found, type):
         for option in options: check_choice("option", option, inspect.signature(kind).parameters)
         found = found(**options)
-    elif options: raise InputError(f"this {name} is made already: it takes no option {[*options][0]}")
+    elif options:
+        raise InputError(f"this {name} is made already: it takes no option {[*options][0]}")
     return found, name, options
 
 def _fitted(data, system, name, options, seed, arguments)->Run:

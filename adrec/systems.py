@@ -25,16 +25,20 @@ from .sasrec import SASRec
 def check_trainable(
     system,       # what should be trained
     n_items:int,  # size N of the catalogue
+    max_length:int|None=None,  # most recent items that it will be shown
 ):
     "Raise `InputError` for what is no `TrainableSystem` of so many items, and say what is missing."
     check_system(system, trained=True)
-    name = type(system).__name__
+    name, own = type(system).__name__, getattr(system, "max_length", None)
     if next(system.parameters(), None) is None:
         raise InputError(f"{name} cannot be trained: it has no parameters that could learn")
     shape = tuple(getattr(system.item_embeddings(), "shape", ()))
     if len(shape) != 2 or shape[0] != n_items:
         raise InputError(f"{name}.item_embeddings gave shape {shape}, want ({n_items}, D): "
                          "a row per item, without padding")
+    if None not in (own, max_length) and max_length > own:
+        raise InputError(f"max_length = {max_length} is impossible: this {name} reads "
+                         f"the {own} most recent items of a history, and no more")
 
 def check_losses(
     losses,     # what a system's `losses` returned
@@ -93,7 +97,7 @@ def find_system(
     system,         # a key of `SYSTEMS`, `module:Class`, a class or a function
     allow_code=(),  # modules that may be imported to find it
 )->str:             # a key of `SYSTEMS`, as a run folder keeps it
-    "The lasting name of a system; `InputError` for an unknown one, or for code that is not allowed."
+    "The lasting name of a system; `InputError` for an unknown one, or code that is not allowed."
     if not isinstance(system, str):
         for name in BUILT_IN:
             if SYSTEMS[name] is system: return name

@@ -35,7 +35,7 @@ from adrec.devices import (
     own_random_numbers,
     seed_generators,
 )
-from .ranking import evaluate, metrics_that_fit, window_of
+from .ranking import evaluate, metrics_that_fit
 from adrec.systems import (
     BUILT_IN,
     build_for,
@@ -51,7 +51,7 @@ from adrec.systems import (
 @dataclass(frozen=True)
 class Stage:
     "One part of a training; `InputError` for values that make no sense."
-    name:str                 # "pre-train", "warm-up", "fine-tune", …: for people, and free to choose
+    name:str                 # "pre-train", "warm-up", "fine-tune", …: for people, free to choose
     system:str               # its name, see `adrec.systems.find_system`
     epochs:int               # at most this many; early stopping may end it before
     freeze_items:bool=False  # keep the item table as it is
@@ -86,7 +86,7 @@ class Settings:
     "How to optimise and when to stop; `InputError` for values that make no sense."
     learning_rate:float=1e-3      # of Adam, at the start
     weight_decay:float=1e-5       # L2, added to the gradient
-    cosine_epochs:int|None=None # epochs until the learning rate is zero; None: 500, or all if more
+    cosine_epochs:int|None=None   # epochs until the learning rate is 0; None: 500, or all if more
     users_per_update:int=512      # users in one step of the optimiser
     length_groups:int=6           # padded groups inside an update; for speed, not for the result
     max_length:int=50             # most recent items that count
@@ -230,7 +230,8 @@ class _UpdateLosses(nn.Module):
         with torch.autocast(kind, torch.bfloat16, enabled=self.precision == "bf16"):
             losses = [self.model.losses(part, generator) for part in parts]
         check_losses(losses[0], type(self.model).__name__)
-        return {name: (total.float(), count) for name, (total, count) in _add_losses(losses).items()}
+        sums = _add_losses(losses)
+        return {name: (total.float(), count) for name, (total, count) in sums.items()}
 
 @patch
 def prepare(self:Training):
@@ -531,11 +532,13 @@ def check_recipe(
 ):
     "Raise `InputError` for a training that would fail later."
     if data.n_items < 2:
-        raise InputError(f"{data.name} has {data.n_items} item: a model that ranks needs at least 2")
+        raise InputError(f"{data.name} has {data.n_items} item: "
+                         "a model that ranks needs at least 2")
     options = options or {}
     if options.get("max_length", settings.max_length) != settings.max_length:
         raise InputError(f"max_length is {settings.max_length} in the settings and "
-                         f"{options['max_length']!r:.60} in the options: say it in the settings only")
+                         f"{options['max_length']!r:.60} in the options: "
+                         "say it in the settings only")
     check_seed(seed)
     check_choice("precision", precision, ("no", "bf16"))
     names = dict.fromkeys(stage.system for stage in stages)
@@ -552,8 +555,7 @@ def _try_system(name:str, data, settings, options, system):
     "A system of a recipe, to see whether it can be built and trained; on `meta` if it is ours."
     with torch.device("meta" if name in BUILT_IN else "cpu"):
         if system is None: system = build_for(name, data.n_items, settings, options)
-    check_trainable(system, data.n_items)
-    window_of(system, settings.max_length)
+    check_trainable(system, data.n_items, settings.max_length)
     return system
 
 # %% ../nbs/12_training.ipynb #757516c5

@@ -228,7 +228,7 @@ def test_what_cannot_be_trained_is_told_what_it_lacks(data):
         def losses(self, batch, generator=None): return {"loss": self.bias.sum()}
     class Short(Means):
         def item_embeddings(self): return self.weight[1:]
-    for system, message in ((Nothing, "Nothing cannot be trained: it has no method score"), (Nothing(), "no method score"), (nn.Linear, "Linear"),
+    for system, message in ((Nothing, "Nothing cannot be trained: it has no method score"), (Nothing(), "and no losses"), (nn.Linear, "Linear"),
                             (Means, "Means.losses must return"), (Short, r"shape \(29, 4\), want \(30, D\)")):
         with pytest.raises(InputError, match=message): adrec.train(data, system, epochs=1, device="cpu", progress=False)
 

@@ -153,7 +153,7 @@ def test_cut_offs_can_be_chosen(tmp_path, capsys):
     assert "HR@3  NDCG@3  HR@15  NDCG@15" in adrec(capsys, *command, "--k", "3,15").replace("   ", "  ")
     found = json.loads(adrec(capsys, *command, "--k", "3, 15,3", "--json"))
     assert [name for name in found if "@" in name] == ["HR@3", "NDCG@3", "HR@15", "NDCG@15"] and found["HR@15"] == 1
-    for wrong in ("5;10", "", "ten", "2.5", ","): assert "such as 5,10" in adrec(capsys, *command, "--k", wrong, code=2)
+    for wrong in ("5;10", "", "ten", "2.5", ","): assert "such as" in adrec(capsys, *command, "--k", wrong, code=2)
     for wrong in ("0", "-1", "5,16"): assert "from 1 to 15" in adrec(capsys, *command, f"--k={wrong}", code=2)
 
 

@@ -1,16 +1,20 @@
 "Several processes that share one training (gloo, on this machine) do what one process does."
+import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 # SASRec without dropout has nothing random but the order of the users; ADRec draws noise and dropout. 83 users are updates of
-# 40, 40 and 3. Each group of processes is started once, as a launcher would, and does all its trainings one after the other.
+# 40, 40 and 3. Each group of processes is started once, with the environment of a launcher, and does all its trainings one after
+# the other. Most of the time would go into six imports of PyTorch; where processes can be forked safely, one is enough.
 SCRIPT = """
 import os, sys
 from pathlib import Path
@@ -18,7 +22,19 @@ import torch
 from adrec.data import synthetic_data
 from adrec.runs import continue_run, start_run
 from adrec.training import Settings, Stage
-place, processes = Path(sys.argv[1]), int(sys.argv[2])
+place, groups = Path(sys.argv[1]), [(int(count), port) for count, port in (word.split(":") for word in sys.argv[2:])]
+processes = int(os.environ.get("WORLD_SIZE", 1))
+for count, port in groups:  # fork them, and wait for them; without groups, this is one that was started from outside
+    children = []
+    for rank in range(count):
+        if child := os.fork(): children.append(child); continue
+        if count > 1: os.environ.update(RANK=f"{rank}", LOCAL_RANK=f"{rank}", WORLD_SIZE=f"{count}", MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
+        processes, children = count, None
+        break
+    if children is None: break
+    if any([os.waitpid(child, 0)[1] for child in children]): sys.exit(1)
+else:
+    if groups: sys.exit()
 data = synthetic_data(users=83, items=30, clusters=3, dim=4, seed=0)[0]
 plain = dict(users_per_update=40, length_groups=3, validate_every=2, learning_rate=3e-3)
 recipes = dict(
@@ -59,31 +75,63 @@ if processes > 1: assert torch.distributed.get_backend() == "gloo"
 """
 
 
-def launch(processes, *words):
-    "Start processes as a launcher does: one program, told by the environment which one it is."
+def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    quiet = {name: value for name, value in os.environ.items() if name not in ("RANK", "WORLD_SIZE", "LOCAL_RANK")} | {"OMP_NUM_THREADS": "1"}
-    started = []
-    for rank in range(processes):
-        place = dict(RANK=f"{rank}", LOCAL_RANK=f"{rank}", WORLD_SIZE=f"{processes}", MASTER_ADDR="127.0.0.1", MASTER_PORT=f"{port}")
-        started.append(subprocess.Popen([sys.executable, *words], env=quiet | (place if processes > 1 else {}),
-                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
-    try: said = [process.communicate(timeout=300)[0] for process in started]
+        return s.getsockname()[1]
+
+
+def start(*words, **variables):
+    "Start a process in a clean environment with these variables."
+    clean = {name: value for name, value in os.environ.items() if name not in ("RANK", "WORLD_SIZE", "LOCAL_RANK")} | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen([sys.executable, *words], env=clean | variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                            start_new_session=True)
+
+
+def wait(started):
+    "Wait for processes; what they printed is the message if one of them fails."
+    try: printed = [process.communicate(timeout=300)[0] for process in started]
     finally:
-        for process in started: process.kill()
-    assert not any(process.returncode for process in started), "\n".join(said)
-    return said
+        for process in started:
+            process.kill()
+            if hasattr(os, "killpg"):  # and those that it forked
+                with contextlib.suppress(ProcessLookupError, PermissionError): os.killpg(process.pid, signal.SIGKILL)
+    assert not any(process.returncode for process in started), "\n".join(printed)
+
+
+def train_all(place):
+    "All trainings of the script, in groups of one, two and three processes."
+    (place/"script.py").write_text(SCRIPT)
+    if sys.platform == "linux": return wait([start(str(place/"script.py"), str(place), *(f"{count}:{free_port()}" for count in (1, 2, 3)))])
+    for count in (1, 2, 3):
+        port, many = free_port(), {"WORLD_SIZE": f"{count}"} if count > 1 else {}
+        wait([start(str(place/"script.py"), str(place), **many, **(dict(RANK=f"{rank}", LOCAL_RANK=f"{rank}", MASTER_ADDR="127.0.0.1", MASTER_PORT=f"{port}") if many else {}))
+              for rank in range(count)])
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    "The folder with all trainings, and what their processes told at the end."
-    place = tmp_path_factory.mktemp("processes")
-    (place/"script.py").write_text(SCRIPT)
-    for processes in (1, 2, 3): launch(processes, str(place/"script.py"), str(place), str(processes))
-    return place
+    "The folder with all trainings, and what their processes told at the end; one for all workers of the tests."
+    workers = "PYTEST_XDIST_WORKER" in os.environ
+    place = tmp_path_factory.getbasetemp().parent/"processes" if workers else tmp_path_factory.mktemp("processes")
+    try: place.mkdir(exist_ok=not workers)
+    except FileExistsError:  # another worker has begun: wait for it
+        for _ in range(3000):
+            if (place/"done").exists(): break
+            time.sleep(0.1)
+        outcome = (place/"done").read_text()
+        if outcome: pytest.fail(outcome)
+        return place/"runs"
+    outcome = "interrupted"
+    try:
+        (place/"runs").mkdir()
+        train_all(place/"runs")
+        outcome = ""
+    except Exception as e:
+        outcome = str(e) or repr(e)
+        raise
+    finally: (place/"done").write_text(outcome)
+    return place/"runs"
 
 
 def losses(run): return [json.loads(line)["loss"] for line in (run/"history.jsonl").read_text().splitlines()]

@@ -1,5 +1,6 @@
 "The wheel stands alone: it installs into a fresh environment, brings the command, and asks for all that it imports."
 import ast
+import os
 import re
 import shutil
 import subprocess
@@ -24,7 +25,8 @@ def wheel(tmp_path_factory) -> Path:
 
 def run(*command, cwd) -> str:
     "Run a command and return what it printed; its output is the message if it fails."
-    done = subprocess.run([str(c) for c in command], cwd=cwd, capture_output=True, text=True)
+    plain = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}  # which would lead to another adrec
+    done = subprocess.run([str(c) for c in command], cwd=cwd, capture_output=True, text=True, env=plain)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
