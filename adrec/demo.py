@@ -6,13 +6,11 @@
 __all__ = ['DEMO_SETTINGS', 'DEMO_EPOCHS', 'DemoResult', 'demo', 'demo_text']
 
 # %% ../nbs/33_demo.ipynb #9e0ca365
-import io
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
@@ -21,7 +19,7 @@ from .counting import BASELINES
 from .data import SequenceData
 from .experiments import comparison_sentences
 from .folders import check_free
-from .plots import plot_history, plot_intervals, plot_spectrum
+from .plots import figure_bytes, plot_history, plot_intervals, plot_spectrum
 from adrec.ranking import (
     confidence_interval,
     evaluate,
@@ -96,10 +94,7 @@ def _recommendations(run, data:SequenceData, users:int=3, k:int=5)->pd.DataFrame
 
 def _save_figure(ax, path)->Path:
     "Write a figure as PNG and close it."
-    buffer = io.BytesIO()
-    ax.figure.savefig(buffer, format="png", dpi=120)
-    plt.close(ax.figure)
-    return write_atomically(path, buffer.getvalue())
+    return write_atomically(path, figure_bytes(ax, dpi=120))
 
 def _figures(out:Path, evaluations:dict, runs:dict)->list:
     "The comparison, ADRec's training, and the spectra of three item tables, as PNG files."

@@ -126,7 +126,7 @@ def test_the_help_states_the_defaults_that_hold(adrec, monkeypatch):
         flag, settings = option.name.replace("_", "-"), text.split("Optimisation:")[1]
         shown = re.search(rf"--{flag} (?:[A-Z]+ )?(.*?)(?= --|$)", settings)[1]
         if option.default not in (None, False): assert f"[default: {option.default}]" in shown
-    assert "[default: 2, diffurec 4]" in text and "adrec, diffurec: λ" in text
+    assert "[default: 2, diffurec 4]" in text and "adrec, diffurec: weight of the noisy target" in text
 
 
 def test_defaults_are_told_as_they_are():
