@@ -269,10 +269,11 @@ def trainable_systems()->dict:
     return SYSTEMS
 
 def _model_options()->list:
-    "The options of all models; the help says where one or its default is not for all of them."
+    "The options of our models; the help says where one or its default is not for all of them."
+    from adrec.systems import BUILT_IN, SYSTEMS
     from adrec.training import Settings
-    table = trainable_systems()
-    systems = {name: options_of(table[name]) for name in ("adrec", *table) if name != "stage1"}
+    names = [name for name in ("adrec", *BUILT_IN) if name != "stage1"]
+    systems = {name: options_of(SYSTEMS[name]) for name in names}
     found, settings = [], options_of(Settings)
     for name, option in {k: v for o in reversed(systems.values()) for k, v in o.items()}.items():
         if name in settings: continue

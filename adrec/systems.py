@@ -36,7 +36,7 @@ def check_trainable(
     if len(shape) != 2 or shape[0] != n_items:
         raise InputError(f"{name}.item_embeddings gave shape {shape}, want ({n_items}, D): "
                          "a row per item, without padding")
-    if None not in (own, max_length) and max_length > own:
+    if own is not None and max_length is not None and max_length > own:
         raise InputError(f"max_length = {max_length} is impossible: this {name} reads "
                          f"the {own} most recent items of a history, and no more")
 
