@@ -156,7 +156,9 @@ def build_readme(readme:Path, images:Path) -> None:
     front, nb.cells = yaml.safe_load(nb.cells[0].source.strip("-\n ")), nb.cells[1:]
     hidden = [cell for cell in nb.cells if "#| echo: false" in cell.source]
     for cell in hidden: cell.metadata["tags"] = ["echo-false"]
-    exporter = MarkdownExporter(config=Config(TagRemovePreprocessor=dict(enabled=True, remove_input_tags={"echo-false"})))
+    # tables as text: GitHub shows the style sheets inside HTML as words
+    exporter = MarkdownExporter(config=Config(TagRemovePreprocessor=dict(enabled=True, remove_input_tags={"echo-false"}),
+                                              NbConvertBase=dict(display_data_priority=["image/png", "text/markdown", "text/plain"])))
     body, resources = exporter.from_notebook_node(nb)
     body = re.sub(r"(?<=\]\()(?!https?:|#)([^)\s]+)(?=\))", lambda m: posixpath.normpath("nbs/" + m[1]), body)
     alts = [re.search(r'#\| fig-alt: "(.*)"', cell.source)[1] for cell in hidden]
