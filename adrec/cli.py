@@ -25,7 +25,6 @@ from adrec.shell import (
     print_json,
     print_note,
     run_line,
-    trainable_systems,
     visible,
     with_whole_path,
 )
@@ -78,7 +77,7 @@ def _data_command(
     facts = data.facts()
     if as_json: return print_json(facts)
     warnings = facts.pop("warnings")
-    _print_facts(facts | {"preprocessing": _preprocessing_text(data)})
+    _print_facts(facts | {"preprocessing": data.preprocessing_text()})
     for warning in warnings: print(f"warning: {warning}")
 
 # %% ../nbs/36_cli.ipynb #4333e6aa
@@ -102,17 +101,6 @@ def _print_facts(
         else: text = f"{value:,}" if isinstance(value, (int, float)) else value
         rows.append((name.replace("_", " "), text))
     print_columns(rows)
-
-def _preprocessing_text(
-    data,  # a `SequenceData`
-)->str:
-    "What was done to the interactions, in words."
-    done, steps = data.preprocessing, []
-    if done.get("min_rating"): steps.append(f"ratings from {done['min_rating']:g} up")
-    if done.get("k_core"): steps.append(f"{done['k_core']}-core")
-    if done.get("min_user_items"): steps.append(f"users from {done['min_user_items']} items up")
-    if done.get("order") == "lines": steps.append("time is the order of the lines")
-    return ", ".join(steps) or "none"
 
 # %% ../nbs/36_cli.ipynb #32858b73
 def _load_run(path, device:str="cpu", allow_code:str|None=None):
@@ -143,30 +131,13 @@ def _find_system(
     return run.model, run.data(arguments)
 
 # %% ../nbs/36_cli.ipynb #ad07ad72
-_TIES_TEXT = {
-    "pessimistic": "an answer takes the worst of its tied places",
-    "expected": "an answer takes the average over its tied places",
-    "optimistic": "an answer takes the best of its tied places",
-}
-
-def _protocol_text(
-    metrics:dict,  # from `Evaluation.as_dict`
-)->str:
-    "How an evaluation was done, in words."
-    ties = metrics["ties"]
-    seen = "filtered out (an answer among them is a miss)"
-    if not metrics["filter_seen"]: seen = "not filtered"
-    window = metrics.get("max_length")  # runs of earlier versions do not say
-    text = f"; the last {window} items of a history are read" if window else ""
-    return f"ties: {ties} ({_TIES_TEXT[ties]}); seen items {seen}{text}"
-
 def _print_protocol(
     metrics:dict,  # from `Evaluation.as_dict`
     *more:str,     # sentences to add
 ):
     "Print how an evaluation was done, and what to know beside its numbers."
-    from adrec.ranking import evaluation_notes
-    print(_protocol_text(metrics))
+    from adrec.ranking import evaluation_notes, protocol_text
+    print(protocol_text(metrics))
     for note in (*evaluation_notes(metrics), *more): print(f"note: {note}")
     print()
 
@@ -228,7 +199,8 @@ def _check_model_options(
     options:dict,  # those of the set `options` that were given
 ):
     "Raise `InputError` for a choice about the model that cannot be."
-    known = options_of(trainable_systems()[model]) if model in trainable_systems() else options
+    from adrec.systems import SYSTEMS
+    known = options_of(SYSTEMS[model]) if model in SYSTEMS else options
     for name, value in options.items():
         if name not in known:
             raise InputError(f"{model} has no option {flag_of(name)}")

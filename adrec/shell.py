@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['command', 'option_set', 'option_flag', 'is_speaker', 'visible', 'run_line', 'data_arguments', 'with_whole_path',
-           'trainable_systems', 'print_json', 'print_columns', 'print_note']
+           'print_json', 'print_columns', 'print_note']
 
 # %% ../nbs/34_shell.ipynb #d34ff9d7
 import importlib
@@ -263,11 +263,6 @@ def with_whole_path(arguments:dict)->dict:
     return arguments | {"source": str(Path(source).resolve())}
 
 # %% ../nbs/34_shell.ipynb #1f91a704
-def trainable_systems()->dict:
-    "The models that there are, by name."
-    from adrec.systems import SYSTEMS
-    return SYSTEMS
-
 def _model_options()->list:
     "The options of our models; the help says where one or its default is not for all of them."
     from adrec.systems import BUILT_IN, SYSTEMS
