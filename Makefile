@@ -20,7 +20,7 @@ test: $(READY) ## run every notebook and every check (at most 15 minutes on 2 co
 docs: $(READY) ## notebooks -> docs/ and README.md, with the outputs that the notebooks hold
 	@$(BIN)/python tools/build_docs.py
 
-# Pages may load torch before adrec, which sets the same for its own process: see nbs/38_package.ipynb.
+# Pages may load torch before adrec, which sets the same for its own process: see nbs/41_package.ipynb.
 lab: $(READY) ## open the notebooks in JupyterLab
 	@GOMP_SPINCOUNT=$${GOMP_SPINCOUNT-1000} KMP_BLOCKTIME=$${KMP_BLOCKTIME-1} $(BIN)/jupyter lab nbs
 

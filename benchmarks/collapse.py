@@ -15,8 +15,9 @@ import torch
 from adrec.checks import InputError
 from adrec.collapse import diagnose, neighbour_lift
 from adrec.read import load_data
+from adrec.recipes import one_stage
 from adrec.recorder import CollapseRecorder
-from adrec.training import one_stage, train_stages
+from adrec.training import train_stages
 
 def timed(what, function, *arguments, **options):
     "Call and print the seconds, and the largest memory that this process has had so far."

@@ -28,8 +28,9 @@ from adrec.data import SequenceData, evaluation_batches, training_updates
 from adrec.model import ADRec
 from adrec.ranking import evaluate, target_ranks
 from adrec.read import load_data
+from adrec.recipes import Settings
 from adrec.sasrec import SASRec
-from adrec.training import Settings, Training
+from adrec.training import Training
 
 DIM, STEPS, WINDOW, BLOCKS = 128, 32, 50, 4   # ADRec's defaults; two blocks in CAM and two in ADM
 USERS = 512

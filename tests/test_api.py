@@ -14,9 +14,10 @@ from adrec.counting import BASELINES
 from adrec.data import synthetic_data
 from adrec.model import ADRec
 from adrec.ranking import evaluate
+from adrec.recipes import Settings, Stage
 from adrec.runs import continue_run, extend_run
 from adrec.systems import SYSTEMS, find_system, known_options, register_system
-from adrec.training import Settings, Stage, Training
+from adrec.training import Training
 
 QUICK = dict(dim=8, users_per_update=32, validate_every=1, learning_rate=3e-3, device="cpu", progress=False)
 SMALL = dict(QUICK, blocks=1, heads=2, steps=4)

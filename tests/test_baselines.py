@@ -19,9 +19,10 @@ from adrec.data import (
     training_updates,
 )
 from adrec.ranking import evaluate
+from adrec.recipes import Settings, one_stage
 from adrec.runs import continue_run, start_run
 from adrec.systems import build_system
-from adrec.training import Settings, one_stage, train_stages
+from adrec.training import train_stages
 
 data, _ = synthetic_data(seed=3)
 few, _ = synthetic_data(users=80, items=30, mean_length=8, seed=3)  # where something is trained or ranked as a whole

@@ -20,20 +20,10 @@ from adrec.checks import InputError, write_atomically
 from adrec.data import synthetic_data
 from adrec.devices import find_device, is_main_process, own_random_numbers
 from adrec.ranking import evaluate
+from adrec.recipes import Stage, check_recipe, check_seed, one_stage, stage_groups, three_stages
 from adrec.runs import continue_run, load_run, start_run
 from adrec.systems import build_system, set_items
-from adrec.training import (
-    Settings,
-    Stage,
-    Training,
-    check_recipe,
-    check_seed,
-    one_stage,
-    read_checkpoint,
-    stage_groups,
-    three_stages,
-    train_stages,
-)
+from adrec.training import Settings, Training, read_checkpoint, train_stages
 
 OPTIONS = {"dim": 8, "blocks": 1, "heads": 2, "steps": 4}
 EVERY = Settings(users_per_update=32, length_groups=3, validate_every=1, patience=100, learning_rate=3e-3)

@@ -119,7 +119,7 @@ def test_the_help_of_train_is_grouped_and_fits_on_two_screens(adrec, monkeypatch
 
 def test_the_help_states_the_defaults_that_hold(adrec, monkeypatch):
     from adrec.options import options_of
-    from adrec.training import Settings, three_stages
+    from adrec.recipes import Settings, three_stages
     monkeypatch.setenv("COLUMNS", "100")
     text = " ".join(adrec("train --help").out.split())
     for option in options_of([three_stages, Settings]).values():
@@ -316,7 +316,7 @@ def test_only_what_was_given_is_noted(adrec):
 def test_the_recipe_of_the_demo_is_a_command(adrec):
     from adrec.demo import DEMO_SETTINGS, _train_both
     from adrec.read import load_data
-    from adrec.training import Settings
+    from adrec.recipes import Settings
     data = load_data("synthetic")
     _train_both(data, Path("demo"), 3, 2, False, {"source": "synthetic"})
     recipe = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in

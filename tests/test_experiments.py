@@ -13,8 +13,8 @@ from adrec.demo import demo, demo_text
 from adrec.experiments import comparison_sentences, load_results, paired_difference
 from adrec.ranking import evaluate
 from adrec.read import load_data
+from adrec.recipes import Settings, one_stage
 from adrec.runs import collect_runs, continue_run, load_run, start_run
-from adrec.training import Settings, one_stage
 
 data, _ = synthetic_data(seed=0)
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 from adrec.data import synthetic_data
 from adrec.runs import continue_run, start_run
-from adrec.training import Settings, Stage
+from adrec.recipes import Settings, Stage
 place, groups = Path(sys.argv[1]), [(int(count), port) for count, port in (word.split(":") for word in sys.argv[2:])]
 processes = int(os.environ.get("WORLD_SIZE", 1))
 for count, port in groups:  # fork them, and wait for them; without groups, this is one that was started from outside

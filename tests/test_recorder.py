@@ -7,9 +7,10 @@ from torch import nn
 
 from adrec.checks import InputError
 from adrec.data import synthetic_data
+from adrec.recipes import Settings, one_stage
 from adrec.recorder import CollapseRecorder, load_recording, run_recorder
 from adrec.spectra import covariance_eigenvalues, mean_cosine, outlier_count
-from adrec.training import Settings, one_stage, train_stages
+from adrec.training import train_stages
 
 def rng(seed=0): return np.random.default_rng(seed)
 

@@ -8,10 +8,10 @@ from figure_examples import HOSTILE, well_behaved
 
 from adrec.checks import InputError
 from adrec.data import synthetic_data
+from adrec.recipes import Settings, one_stage, three_stages
 from adrec.recorder import CollapseRecorder, load_recording
 from adrec.report import _run_names, write_report
 from adrec.runs import continue_run, load_run, start_run
-from adrec.training import Settings, one_stage, three_stages
 
 def train_small(folder, data, stages, callbacks=()):
     made = start_run(folder, data, stages, Settings(learning_rate=0.005, users_per_update=100, validate_every=1), dict(dim=16, heads=2),

@@ -18,9 +18,10 @@ from adrec.data import synthetic_data
 from adrec.folders import RunFolder
 from adrec.ranking import evaluate
 from adrec.read import load_data
+from adrec.recipes import Settings, Stage, one_stage, three_stages
 from adrec.runs import continue_run, extend_run, load_run, run_data, start_run
 from adrec.tables import pretrained_items
-from adrec.training import Settings, Stage, one_stage, read_checkpoint, three_stages, train_stages
+from adrec.training import read_checkpoint, train_stages
 
 OPTIONS = {"dim": 8, "blocks": 1, "heads": 2, "steps": 4}
 EVERY = Settings(users_per_update=32, length_groups=3, validate_every=1, patience=100, learning_rate=3e-3)

@@ -14,17 +14,14 @@ from adrec.checks import InputError, write_atomically
 from adrec.data import synthetic_data, training_updates
 from adrec.model import ADRec
 from adrec.ranking import evaluate
+from adrec.recipes import Settings, Stage, one_stage, three_stages
 from adrec.systems import build_system, known_options, set_items
 from adrec.training import (
     SIX_METRICS,
-    Settings,
-    Stage,
     Training,
     combine_losses,
-    one_stage,
     project_conflicts,
     read_checkpoint,
-    three_stages,
     train_stages,
 )
 
