@@ -14,8 +14,8 @@ from torch import nn
 from .backbone import Encoder, FastDropout, key_padding_bias
 from .checks import InputError
 from .diffusion import GaussianDiffusion, TimeEmbedding, draw_steps, noise_like
-from .model import CausalContext
-from .sasrec import SequentialRecommender, catalogue_cross_entropy, last_real
+from .model import CausalContext, DiffusionRecommender
+from .sasrec import catalogue_cross_entropy, check_init_std, last_real
 from .schedule import noise_schedule
 
 # %% ../nbs/08_baselines.ipynb #777c32ef
@@ -41,7 +41,7 @@ def _check_guidance(guidance:float, condition_dropout:float):
                          "set condition_dropout, say to 0.1")
 
 # %% ../nbs/08_baselines.ipynb #ea32a857
-class DreamRec(CausalContext, SequentialRecommender):
+class DreamRec(CausalContext, DiffusionRecommender):
     "DreamRec (Yang et al., NeurIPS 2023): an MLP denoises one target vector, led by the history."
     def __init__(self,
         n_items:int,                  # items are numbered 1…n_items
@@ -54,11 +54,16 @@ class DreamRec(CausalContext, SequentialRecommender):
         heads:int=4,                  # attention heads in a block
         dropout:float=0.1,            # share dropped inside the blocks and the head
         embedding_dropout:float=0.3,  # share dropped of the item vectors that are read
+        detach_target:bool=False,     # the squared error moves the predictions, not the items
+        samples:int=1,                # recommend from the mean answer of so many draws of the noise
+        sampling_steps:int|None=None, # recommend in fewer steps than T, without noise in between
+        init_std:float=1.0,           # standard deviation of the item vectors at the start
         padding_class:bool=False,     # let padding compete as an item, as in the authors' code
         attention_sink:bool=False,    # let histories see left padding, as in the authors' code
         max_length:int=50,            # longest history that is read
     ):
         super().__init__(n_items, dim, padding_class, attention_sink, max_length)
+        self.detach_target = detach_target
         _check_guidance(guidance, condition_dropout)
         self.guidance, self.condition_dropout = guidance, condition_dropout
         self.input_dropout = nn.Dropout(embedding_dropout)
@@ -67,7 +72,8 @@ class DreamRec(CausalContext, SequentialRecommender):
         self.no_history = nn.Parameter(torch.randn(dim)) if condition_dropout else None
         self.diffusion = GaussianDiffusion(noise_schedule(schedule, steps))
         self.time_embedding = TimeEmbedding(dim, steps)
-        nn.init.normal_(self.item_embedding.weight[1:])
+        self.set_sampling(samples, sampling_steps)
+        nn.init.normal_(self.item_embedding.weight[1:], std=check_init_std(init_std))
 
 # %% ../nbs/08_baselines.ipynb #6f870200
 @patch
@@ -116,6 +122,7 @@ def forward(self:DreamRec,
 ):              # predicted and true clean targets, both (B, D)
     "Noise the last target, read the history, denoise."
     x0, condition = last_target(self, batch), self.condition(batch)
+    if self.detach_target: x0 = x0.detach()
     if drop is not None:
         assert self.no_history is not None, "histories are hidden only where condition_dropout > 0"
         condition = torch.where(drop[:, None], self.no_history, condition)
@@ -161,12 +168,10 @@ def represent(self:DreamRec,
         if not self.guidance or self.no_history is None: return conditional
         unconditional = self.denoise(self.no_history.expand_as(condition), x_t, t)
         return (1 + self.guidance) * conditional - self.guidance * unconditional
-    if noise is None: start, steps = noise_like(condition, generator), None
-    else: start, steps = noise[0], noise[1:]
-    return self.diffusion.sample(predict, start, steps, generator)
+    return self.walk_back(predict, condition, generator, noise)
 
 # %% ../nbs/08_baselines.ipynb #616649eb
-class DiffuRec(SequentialRecommender):
+class DiffuRec(DiffusionRecommender):
     "DiffuRec (Li et al., TOIS 2024): the noisy target stands beside every item of the history."
     wants_prefixes = True  # tells a trainer that every prefix is an example of its own
 
@@ -180,6 +185,9 @@ class DiffuRec(SequentialRecommender):
         heads:int=4,                  # attention heads in a block
         dropout:float=0.1,            # share dropped inside the blocks and behind them
         embedding_dropout:float=0.3,  # share dropped of the item vectors that are read
+        samples:int=1,                # recommend from the mean answer of so many draws of the noise
+        sampling_steps:int|None=None, # recommend in fewer steps than T, without noise in between
+        init_std:float=1.0,           # standard deviation of the item vectors at the start
         padding_class:bool=False,     # let padding compete as an item, as in the authors' code
         attention_sink:bool=False,    # not for DiffuRec, whose mask hides the padding
         max_length:int=50,            # longest history that is read
@@ -193,7 +201,8 @@ class DiffuRec(SequentialRecommender):
         self.encoder = Encoder(dim, blocks, heads, dropout, norm_first=True)
         self.diffusion = GaussianDiffusion(noise_schedule(schedule, steps))
         self.time_embedding = TimeEmbedding(dim, steps)
-        nn.init.normal_(self.item_embedding.weight[1:])
+        self.set_sampling(samples, sampling_steps)
+        nn.init.normal_(self.item_embedding.weight[1:], std=check_init_std(init_std))
 
 # %% ../nbs/08_baselines.ipynb #f4bc2d85
 @patch
@@ -264,6 +273,4 @@ def represent(self:DiffuRec,
     def predict(x_t, t):
         now = self.draw_scales(batch, generator) if scales is None else scales[first - t]
         return self.denoise(e, bias, batch.lengths, x_t, t, now)
-    if noise is None: start, steps = noise_like(e[:, 0], generator), None
-    else: start, steps = noise[0], noise[1:]
-    return self.diffusion.sample(predict, start, steps, generator)
+    return self.walk_back(predict, e[:, 0], generator, noise)

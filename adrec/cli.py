@@ -221,8 +221,9 @@ def _make_stages(
         if recipe.get(name, least) < least:
             raise InputError(f"{flag_of(name)} should be {least} or more, not {recipe[name]}")
     if model == "adrec": return three_stages(**recipe), Settings(**rest)
-    if "warm_up" in recipe:
-        raise InputError(f"--warm-up is for adrec: {model} is trained in one stage")
+    for name, flag in (("warm_up", "--warm-up"), ("pre_train", "--no-pre-train")):
+        if name in recipe:
+            raise InputError(f"{flag} is for adrec: {model} is trained in one stage")
     return one_stage(model, **recipe), Settings(**rest)
 
 # %% ../nbs/39_cli.ipynb #f395f1af
@@ -257,12 +258,12 @@ def _check_resumed(
     given:dict,    # the options that were given, by name
 ):
     "On resuming, only the epochs may change; `InputError` names another option that was changed."
-    stages = config["stages"]
+    from adrec.recipes import Stage, recipe_arguments
+    stages = [Stage(**stage) for stage in config["stages"]]
     begun = {"model": config["system"], "seed": config["seed"], "precision": config["precision"],
-             **config["settings"], **config["options"]}
-    if "warm_up" in given and len(stages) == 3:  # no stage is longer than all epochs
-        begun["warm_up"] = stages[1]["epochs"]
-        given = given | {"warm_up": min(given["warm_up"], stages[0]["epochs"])}
+             **config["settings"], **config["options"], **recipe_arguments(stages)}
+    if "warm_up" in given:  # no stage is longer than all epochs
+        given = given | {"warm_up": min(given["warm_up"], begun["epochs"])}
     for name, value in given.items():
         if name not in ("epochs", "allow_code") and value != begun.get(name):
             before = begun.get(name, "as it is by default")

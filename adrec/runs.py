@@ -35,7 +35,14 @@ from .folders import RunFolder, check_config, check_options, item_counts, json_t
 from .ranking import Evaluation, System, metrics_that_fit, top_items
 from .ranking import evaluate as evaluate_system
 from .read import DATA_SETS, load_data
-from .recipes import Settings, check_recipe, check_seed, one_stage, three_stages
+from adrec.recipes import (
+    Settings,
+    check_recipe,
+    check_seed,
+    one_stage,
+    recipe_arguments,
+    three_stages,
+)
 from .recorder import CollapseRecorder, Recording, load_recording, run_recorder
 from .systems import find_system, known_options
 from .tables import pretrained_items
@@ -404,6 +411,9 @@ def train(
     out=None,             # a run folder to make; None: train in memory, see `Run.save`
     epochs:int|None=None, # at most; None: 500. "adrec": of stage 1, and of stages 2 and 3 together
     warm_up:int|None=None,# "adrec": epochs of stage 2, with frozen items; None: 5
+    pre_train:bool=True,  # "adrec": begin with stage 1
+    freeze_items:bool=False, # keep the item table as it is, in "adrec" after stage 1
+    table_std:float|None=None, # rescale the given table, or stage 1's, to this standard deviation
     seed:int=0,           # of everything random
     settings:Settings|None=None, # how to optimise and when to stop; its fields can also be options
     pretrained=None,      # an item table (N, D), a `Run`, a run folder or a file, for stage 1
@@ -422,7 +432,8 @@ def train(
     model = system if isinstance(system, torch.nn.Module) else None
     name = find_system(system if model is None else type(system), allow_code)
     settings, options = _sort_options(name, settings, options, model)
-    stages, table = _recipe(name, epochs, warm_up, model), _table(pretrained, data)
+    stages = _recipe(name, model, epochs, warm_up, pre_train, freeze_items, table_std)
+    table = _table(pretrained, data)
     if out is not None and model is None:
         start_run(out, data, stages, settings, options, seed, table, precision, arguments)
         watching = [*run_recorder(out, data.n_items), *callbacks]
@@ -454,12 +465,15 @@ def _sort_options(name:str, settings, options:dict, model)->tuple[Settings, dict
     rest = {key: value for key, value in options.items() if key not in of_settings}
     return replace(settings or Settings(), **chosen), rest
 
-def _recipe(name:str, epochs, warm_up, model)->tuple:  # of `Stage`
+def _recipe(name:str, model, epochs, warm_up, pre_train, freeze_items, table_std)->tuple:
+    "The stages that `train` follows."
     epochs = 500 if epochs is None else epochs
     if name == "adrec" and model is None:
-        return three_stages(epochs, 5 if warm_up is None else warm_up)
+        warm_up = 5 if warm_up is None else warm_up
+        return three_stages(epochs, warm_up, pre_train, freeze_items, table_std)
     if warm_up is not None: raise InputError(f"warm_up is a stage of adrec, and {name} has none")
-    return one_stage(name, epochs)
+    if not pre_train: raise InputError(f"pre_train is a stage of adrec, and {name} has none")
+    return one_stage(name, epochs, freeze_items, table_std)
 
 def _table(pretrained, data:SequenceData):  # (N, D), or None
     "A pre-trained item table, from wherever it is."
@@ -511,10 +525,11 @@ def longer_recipe(
 )->tuple:              # of `Stage`
     "The recipe of a run with another number of epochs; `InputError` if that makes no sense."
     stages, settings = recipe_of(config)
-    begun, make = stages[0].epochs, partial(one_stage, config["system"])
-    if len(stages) == 3:
-        frozen = stages[1].epochs
-        make = partial(three_stages, warm_up=frozen if frozen < begun else 5)
+    arguments = recipe_arguments(stages)
+    begun = arguments.pop("epochs")
+    if arguments.get("warm_up", 0) >= begun: arguments["warm_up"] = 5  # was cut short
+    make = partial(three_stages if len(stages) > 1 else partial(one_stage, config["system"]),
+                   **arguments)
     if stages != list(make(begun)):
         raise InputError(f"{folder.path} has a recipe of its own: begin another run instead")
     if epochs < begun:

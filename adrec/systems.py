@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['SYSTEMS', 'BUILT_IN', 'check_trainable', 'check_losses', 'register_system', 'find_system', 'build_system',
-           'known_options', 'build_for', 'item_table', 'check_items', 'set_items']
+           'known_options', 'build_for', 'item_table', 'check_items', 'set_items', 'rescale_items']
 
 # %% ../nbs/13_systems.ipynb #43ce7fd3
 import inspect
@@ -180,3 +180,15 @@ def set_items(
     "Replace the item table; row 0 stays the padding row. `InputError` if the table does not fit."
     table = check_items(model, table)
     with torch.no_grad(): item_table(model, "replace")[1:] = table
+
+# %% ../nbs/13_systems.ipynb #07aad768
+def rescale_items(
+    model,     # a system with an `item_embedding`
+    std:float, # what the standard deviation of all entries is to be
+):
+    "Multiply the item table by one factor; `InputError` for a table without any spread."
+    table = item_table(model, "rescale")[1:]
+    with torch.no_grad():
+        if not (now := table.std(correction=0)) > 0:
+            raise InputError("an item table of equal numbers cannot be rescaled")
+        table *= std / now

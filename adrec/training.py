@@ -40,7 +40,14 @@ from adrec.recipes import (
     stage_groups,
     three_stages,
 )
-from .systems import build_for, check_losses, check_trainable, item_table, set_items
+from adrec.systems import (
+    build_for,
+    check_losses,
+    check_trainable,
+    item_table,
+    rescale_items,
+    set_items,
+)
 
 # %% ../nbs/15_training.ipynb #89bd9ceb
 def _add_losses(
@@ -454,6 +461,7 @@ def train_stages(
         with own_random_numbers(seed=check_seed(seed)):
             model = build_for(system, data.n_items, settings, options) if given is None else given
         if pretrained is not None: set_items(model, pretrained)
+        if group[0].table_std is not None: rescale_items(model, group[0].table_std)
         training = Training(model, data, settings, system, seed, device, precision)
         training.history = [row for row in history if row["system"] != system]
         if folder: folder.resume(training)
