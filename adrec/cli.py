@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import adrec.checkup  # noqa: F401 (the command `diagnose`)
+import adrec.compare  # noqa: F401 (the command `compare`)
 from .checks import InputError, nearest_hint, shown
 from .options import flag_of, options_of
 from adrec.shell import (
