@@ -143,14 +143,17 @@ def _print_protocol(
     print()
 
 def _print_metrics(
-    rows:dict,  # what to call it → metrics as fractions
+    rows:dict,  # what to call it → metrics, as `Evaluation.as_dict` has them
 ):
-    "Print one line of percentages per row."
-    names = [name for name in next(iter(rows.values())) if "@" in name or name == "MRR"]
-    body = []
-    for title, metrics in rows.items():
-        body.append([title, *(f"{100 * metrics[name]:.2f}" for name in names)])
-    print_columns([["%", *names], *body], right=range(1, len(names) + 1))
+    "Print one line per row: those in percent, and then those in nats."
+    from adrec.ranking import metric_names, metric_scale
+    by_unit = {}
+    for name in metric_names(next(iter(rows.values()))):
+        by_unit.setdefault(metric_scale(name).unit, []).append(name)
+    for unit, names in by_unit.items():
+        body = [[title, *(metric_scale(name).write(metrics[name]) for name in names)]
+                for title, metrics in rows.items()]
+        print_columns([[unit, *names], *body], right=range(1, len(names) + 1))
 
 # %% ../nbs/39_cli.ipynb #7e098061
 @command(
@@ -176,9 +179,11 @@ def _evaluate_command(
     """Measure how well a run, or a simple rival, ranks.
 
     All items are ranked for every user; HR@K, NDCG@K (K = 5, 10, 20, or --k) and MRR say where
-    the held-out one stands. A run is judged on the data that it was trained on; --data is needed
-    only if their file has moved. Metrics are means over users, in percent; in JSON they are
-    fractions."""
+    the held-out one stands, in percent; higher is better. The log rank, the mean logarithm of its
+    place, and NLL, minus the logarithm of the probability that the scores gave it, are in nats;
+    lower is better. For NLL the scores are divided by one temperature, which is fitted on the
+    validation split. All are means over users; in JSON, percentages are fractions. A run is judged
+    on the data that it was trained on; --data is needed only if their file has moved."""
     from adrec.ranking import evaluate
     try: cut_offs = k and tuple(int(part) for part in k.split(","))
     except ValueError as e:

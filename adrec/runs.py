@@ -32,7 +32,15 @@ from .counting import BASELINES
 from .data import SequenceData, evaluation_batches, history_batch
 from .devices import is_main_process, wait_for_everyone
 from .folders import RunFolder, check_config, check_options, item_counts, json_text, recipe_of
-from .ranking import Evaluation, System, metrics_that_fit, top_items
+from adrec.ranking import (
+    Evaluation,
+    System,
+    metric_names,
+    metric_scale,
+    metric_text,
+    metrics_that_fit,
+    top_items,
+)
 from .ranking import evaluate as evaluate_system
 from .read import DATA_SETS, load_data
 from adrec.recipes import (
@@ -200,23 +208,26 @@ def export_items(self:Run,
 def __repr__(self:Run)->str:
     "What was trained on what, what it reached, and where it is."
     metric, = metrics_that_fit(("NDCG@20",), len(self.items))
+    value = self.metrics["test"][metric]
     return (f"{self.config['system']} on {self.config['data']['name']}; epochs: "
-            f"{self.epochs_trained()}; test {metric} {100 * self.metrics['test'][metric]:.2f} %; "
+            f"{self.epochs_trained()}; test {metric} {metric_text(metric, value)}; "
             f"{'in memory' if self.folder is None else self.folder.path}")
 
 @patch
 def _repr_html_(self:Run)->str:
     "What was trained on what, and what it reached, as a table."
     splits = list(self.metrics)
-    names = [name for name, value in self.metrics["test"].items() if "@" in name or name == "MRR"]
+    names = metric_names(self.metrics["test"])
+    head = [f"{name} {metric_scale(name).unit}" for name in names]
     def cells(tag, texts): return "".join(f"<{tag}>{html.escape(str(t))}</{tag}>" for t in texts)
     rows = "".join(f"<tr><th>{split}</th>"
-                   + cells("td", [f"{100 * self.metrics[split][name]:.2f}" for name in names])
+                   + cells("td", [metric_scale(name).write(self.metrics[split][name])
+                                 for name in names])
                    + "</tr>" for split in splits)
     data, where = self.config["data"], "in memory" if self.folder is None else self.folder.path
     what = (f"{self.config['system']} on {data['name']} ({data['n_items']:,} items), seed "
             f"{self.config['seed']}; epochs: {self.epochs_trained()}; {where}")
-    return (f"<p>{html.escape(what)}</p><table><thead><tr><th>%</th>{cells('th', names)}</tr>"
+    return (f"<p>{html.escape(what)}</p><table><thead><tr><th></th>{cells('th', head)}</tr>"
             f"</thead><tbody>{rows}</tbody></table>")
 
 # %% ../nbs/34_runs.ipynb #51417e7e
@@ -572,19 +583,19 @@ def extend_run(
 def collect_runs(
     folders,       # finished run folders
     path,          # .npz file to write
-    metrics=None,  # per-user metrics to store; None: HR@20 and NDCG@20, or what fits
 )->Path:
-    "Evaluate runs on the test split; store per-user metrics, diagnoses and provenance."
-    arrays, provenance = {}, []
+    "Evaluate runs on the test split; store every user's rank and NLL, diagnoses and provenance."
+    kept, provenance = {"better": [], "tied": [], "NLL": []}, []
     for folder in folders:
         run = load_run(folder)
         evaluation = run.evaluate()
-        for m in metrics or metrics_that_fit(("HR@20", "NDCG@20"), len(run.items)):
-            check_choice("metric", m, evaluation.per_user)
-            arrays.setdefault(m, []).append(evaluation.per_user[m].astype(np.float32))
+        kept["better"].append(evaluation.ranks.better.astype(np.int32))
+        kept["tied"].append(evaluation.ranks.tied.astype(np.int32))
+        kept["NLL"].append(evaluation.per_user["NLL"].astype(np.float32))
         provenance.append(run.config | dict(epochs=run.epochs_trained(),
                                             validation=run.metrics["validation"],
                                             diagnosis=run.diagnose().as_dict()))
     buffer = io.BytesIO()
+    arrays:dict[str, Any] = {name: np.array(runs) for name, runs in kept.items()}
     np.savez_compressed(buffer, provenance=json.dumps(provenance), **arrays)
     return write_atomically(path, buffer.getvalue())

@@ -4,19 +4,53 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from adrec.checks import InputError
 from adrec.cli import main
 from adrec.counting import BASELINES
 from adrec.data import synthetic_data
 from adrec.demo import demo, demo_text
-from adrec.experiments import comparison_sentences, load_results, paired_difference
+from adrec.experiments import comparison_sentences, load_results, paired_difference, seed_interval
 from adrec.ranking import evaluate
 from adrec.read import load_data
 from adrec.recipes import Settings, one_stage
 from adrec.runs import collect_runs, continue_run, load_run, start_run
 
 data, _ = synthetic_data(seed=0)
+
+
+# ---- intervals over seeds and users
+
+def test_identical_runs_leave_the_chance_of_the_users():
+    values = np.random.default_rng(0).random(200)
+    found = seed_interval(np.stack([values] * 3))
+    assert (found.low, found.high) == pytest.approx(stats.t.interval(0.95, 199, values.mean(), stats.sem(values)))
+
+def test_identical_users_leave_the_chance_of_the_seeds():
+    means = np.array([0.1, 0.2, 0.25])
+    found = seed_interval(np.repeat(means[:, None], 200, axis=1))
+    assert (found.low, found.high) == pytest.approx(stats.t.interval(0.95, 2, means.mean(), stats.sem(means)))
+
+def test_constant_runs_have_no_width():
+    assert seed_interval(np.full((3, 10), 0.5)) == (0.5, 0, 0.5, 0.5)
+
+def test_estimated_variance_is_that_of_the_mean():
+    rng = np.random.default_rng(0)
+    seeds, users, a, b, e = 4, 60, 0.5, 1.0, 1.5
+    runs = a * rng.normal(size=(4000, seeds, 1)) + b * rng.normal(size=(4000, 1, users)) + e * rng.normal(size=(4000, seeds, users))
+    truth = a ** 2 / seeds + b ** 2 / users + e ** 2 / (seeds * users)
+    assert runs.mean((1, 2)).var() == pytest.approx(truth, rel=0.08)
+    found = [seed_interval(run) for run in runs[:1500]]
+    assert np.mean([i.standard_error ** 2 for i in found]) == pytest.approx(truth, rel=0.08)
+    assert 0.93 < np.mean([i.low <= 0 <= i.high for i in found]) < 0.98
+
+@pytest.mark.parametrize("wrong", [np.zeros(5), np.zeros((1, 5)), np.zeros((3, 1))])
+def test_an_interval_over_seeds_needs_two_of_each(wrong):
+    with pytest.raises(InputError, match="at least two of each"): seed_interval(wrong)
+
+
+# ---- comparisons and the demo
 
 
 def baseline(name, **rules): return evaluate(BASELINES[name]().fit(data), data, **rules)
@@ -106,8 +140,10 @@ def test_a_run_is_evaluated_with_its_own_window_everywhere(system, tmp_path, cap
         assert run.metrics[split].items() <= told.items() and told["max_length"] == 10
     assert "the last 10 items of a history are read" in adrec(capsys, "evaluate", tmp_path / "run", "--device", "cpu")
     metrics = [name for name in run.metrics["test"] if "@" in name]
-    per_user, _ = load_results(collect_runs([tmp_path / "run"], tmp_path / "r.npz", metrics))
-    for name in metrics: assert per_user[name].mean(dtype=float) == pytest.approx(run.metrics["test"][name], abs=1e-7)
+    metrics += ["MRR", "log rank", "NLL"]
+    per_user, _ = load_results(collect_runs([tmp_path / "run"], tmp_path / "r.npz"), metrics)
+    assert list(per_user) == metrics
+    for name in metrics: assert per_user[name].mean(dtype=float) == pytest.approx(run.metrics["test"][name], abs=1e-6)
     with pytest.raises(InputError, match="reads the 10 most recent items"): evaluate(run.model, data, max_length=11)
     assert evaluate(run.model, data, max_length=3).max_length == 3
     if system != "sasrec":  # it has no positions for more
@@ -131,7 +167,7 @@ def test_a_small_catalogue_is_trained_and_evaluated_with_what_fits(items, measur
     assert run.metrics["validation"][monitor] == pytest.approx(best), "the weights that are kept are the best by this metric"
     assert "no HR or NDCG at" in adrec(capsys, "evaluate", "run") and "no HR or NDCG at" in adrec(capsys, "evaluate", "popularity", "--data", "log.csv")
     per_user, _ = load_results(collect_runs(["run"], "r.npz"))
-    assert list(per_user)[-1] == monitor and not any(np.isnan(values).any() for values in per_user.values())
+    assert list(per_user)[-3:] == [monitor, "log rank", "NLL"] and not any(np.isnan(values).any() for values in per_user.values())
 
 
 def test_one_item_is_nothing_to_rank(tmp_path, capsys):
@@ -143,7 +179,7 @@ def test_one_item_is_nothing_to_rank(tmp_path, capsys):
 def test_the_demo_lives_with_a_small_catalogue(tmp_path):
     result = demo(tmp_path / "out", epochs=2, data_arguments={"source": str(log(tmp_path / "log.csv", length=9))}, progress=False)
     text = demo_text(result)
-    assert list(result.table)[2:] == ["HR@10 %", "NDCG@10 %"] and "points of NDCG@10" in text and "no HR or NDCG at 20" in text
+    assert list(result.table)[2:] == ["HR@10 %", "NDCG@10 %", "NLL nats"] and "points of NDCG@10" in text and "no HR or NDCG at 20" in text
     assert "HR@10" in result.files[-1].read_text() and "among the first ten" in result.files[-1].read_text()
 
 
