@@ -17,16 +17,9 @@ from fastcore.basics import patch
 
 from .cells import Cell
 from .checks import InputError, check_choice, one_line, write_atomically
+from .experiments import seed_interval
 from .folders import json_text
-from adrec.ranking import (
-    TargetRanks,
-    confidence_interval,
-    hit_rate,
-    metrics_that_fit,
-    mrr,
-    ndcg,
-    seed_interval,
-)
+from .ranking import TargetRanks, confidence_interval, hit_rate, metrics_that_fit, mrr, ndcg
 
 # %% ../nbs/36_results.ipynb #e7dda12d
 @dataclass(frozen=True, eq=False)

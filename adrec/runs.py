@@ -29,7 +29,7 @@ from .checks import InputError, check_choice, one_line, shown, write_atomically
 from .collapse import Diagnosis
 from .collapse import diagnose as diagnose_table
 from .counting import BASELINES
-from .data import SequenceData, evaluation_batches, history_batch
+from .data import HELD_OUT, SequenceData, evaluation_batches, history_batch
 from .devices import is_main_process, wait_for_everyone
 from .folders import RunFolder, check_config, check_options, item_counts, json_text, recipe_of
 from adrec.ranking import (
@@ -306,8 +306,7 @@ def continue_run(
 
 def _judge(model, data:SequenceData)->dict:
     "The metrics of both splits."
-    splits = "validation", "test"
-    return {split: evaluate_system(model, data, split).as_dict() for split in splits}
+    return {split: evaluate_system(model, data, split).as_dict() for split in reversed(HELD_OUT)}
 
 # %% ../nbs/34_runs.ipynb #08db8c8b
 def _find_data(folder:RunFolder, config:dict, arguments:dict|None)->dict:  # see `run_data`
