@@ -257,7 +257,7 @@ def fit_temperature(
     "The temperature with the smallest mean NLL (Guo et al. 2017): Newton's method in 1 / T."
     spread = (scores.amax(1).double() - scores.amin(1).double()).mean().item()
     if spread == 0 or _slopes(scores, answers, 0.0)[0] >= 0: return float("inf")
-    low, high, beta = 0.0, 1e4 / spread, 10 / spread  # colder than 1e4 it never gets
+    low, high, beta = 0.0, 1e4 / spread, 10 / spread  # no colder than 1e-4 of the spread
     for _ in range(100):
         first, second = _slopes(scores, answers, beta)
         low, high = (beta, high) if first < 0 else (low, beta)
