@@ -232,7 +232,7 @@ def _reading_options()->list:
 def _data_options()->list:
     "Which data, and how they are read."
     text = ("a built-in data set (adrec data lists them) or a file: CSV, TSV, Parquet, JSON lines; "
-            "also with .gz or .zip behind it")
+            "packed or not")
     return [Option("source", str, None, text), *_reading_options()]
 
 option_set("data", "Data", _data_options, _DATA_FLAGS)

@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from . import collapse
+from .archives import PACKINGS, file_kind
 from .checks import InputError, one_line, shown
 from adrec.columns import (
     ROLE_NAMES,
@@ -34,7 +35,6 @@ from adrec.columns import (
     open_text,
     text_frame,
 )
-from .formats import file_kind
 from .spectra import as_table
 from .vectors import choose_array, read_parquet_table, read_vectors, takes_key
 
@@ -306,7 +306,7 @@ def _label_frame(path, ids=None, header:int|None=0)->pd.DataFrame:
     if kind in (".csv", ".tsv"): return text_frame(path, header=header)
     if kind != ".parquet":
         raise InputError(f"{path}: labels are read from .csv, .tsv, .parquet or .txt, "
-                         "with or without .gz or .zip")
+                         f"with or without {', '.join(PACKINGS)}")
     frame = read_parquet_table(path).to_pandas()
     if not isinstance(frame.index, pd.RangeIndex): frame = frame.reset_index()
     def text(cell): return "|".join(map(str, cell)) if np.ndim(cell) else str(cell)
