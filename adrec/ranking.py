@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import torch
 from fastcore.basics import patch
-from scipy import stats
+from scipy.special import ndtri, stdtrit
 from torch import nn
 
 from .checks import InputError, check_choice, check_whole, is_whole, shown
@@ -425,7 +425,7 @@ def confidence_interval(
         raise InputError("an interval needs one array with at least two users, "
                          f"got shape {values.shape}")
     mean, error = values.mean(), values.std(ddof=1) / np.sqrt(len(values))
-    reach = stats.norm.ppf((1 + level) / 2) * error
+    reach = ndtri((1 + level) / 2) * error
     return Interval(*map(float, (mean, error, mean - reach, mean + reach)))
 
 # %% ../nbs/01_ranking.ipynb #e57b2e61
@@ -506,5 +506,5 @@ def seed_interval(
     t = 0
     if total > 0:
         spread = (np.abs(signs) * squares ** 2 / freedom).sum()
-        t = stats.t.ppf((1 + level) / 2, total ** 2 / spread)
+        t = stdtrit(total ** 2 / spread, (1 + level) / 2)
     return Interval(*map(float, (mean, error, mean - t * error, mean + t * error)))
