@@ -6,7 +6,9 @@
 __all__ = ['main']
 
 # %% ../nbs/39_cli.ipynb #f9deb0f0
+import atexit
 import csv
+import gc
 import shlex
 import signal
 import sys
@@ -48,6 +50,7 @@ def main(
     arguments=None,  # words of the command line; those of this process if None
 ):
     "Run `adrec`. Bad input becomes one line on stderr and exit code 2; `--debug` tells all."
+    if arguments is None: atexit.register(gc.freeze)  # a process that ends need not be tidied up
     run_line(sys.argv[1:] if arguments is None else list(arguments), _ABOUT, _EXAMPLES)
 
 # %% ../nbs/39_cli.ipynb #f11865a5

@@ -7,6 +7,7 @@ __all__ = ['command', 'option_set', 'option_flag', 'is_speaker', 'visible', 'run
            'print_json', 'print_columns', 'print_note']
 
 # %% ../nbs/37_shell.ipynb #d34ff9d7
+import gc
 import importlib
 import inspect
 import io
@@ -15,7 +16,7 @@ import os
 import re
 import sys
 import traceback
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -123,6 +124,16 @@ def _plain_console(words:list):
     from rich.console import Console
     return Console(color_system=None, highlight=False, soft_wrap=True, force_jupyter=False)
 
+@contextmanager
+def _no_garbage():
+    "Inside, nobody looks for garbage: libraries that are being loaded leave none, only objects."
+    before = gc.isenabled()
+    gc.disable()
+    try: yield
+    finally:
+        if before: gc.enable()
+
+@_no_garbage()
 def _make_app(
     words:list,           # of the command line
     about:str, examples,  # see `run_line`
