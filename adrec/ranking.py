@@ -6,8 +6,7 @@
 __all__ = ['TIES', 'TargetRanks', 'target_ranks', 'hit_rate', 'ndcg', 'mrr', 'log_rank', 'System', 'TrainableSystem',
            'check_system', 'inference', 'window_of', 'answer_nll', 'fit_temperature', 'MetricScale', 'metric_scale',
            'metric_text', 'metric_names', 'Evaluation', 'metrics_that_fit', 'evaluation_notes', 'rank_metrics',
-           'system_device', 'evaluate', 'top_items', 'Interval', 'confidence_interval', 'protocol_text',
-           'seed_interval']
+           'system_device', 'evaluate', 'top_items', 'Interval', 'confidence_interval', 'protocol_text']
 
 # %% ../nbs/01_ranking.ipynb #386f914e
 import inspect
@@ -596,29 +595,3 @@ def _repr_html_(self:Evaluation)->str:
     more = [] if self.average == "users" else ["the intervals are those of the mean over users"]
     notes = "".join(f"<li>{escape(note)}</li>" for note in evaluation_notes(found) + more)
     return f"<div>{table}<p>{escape(how)}</p>{f'<ul>{notes}</ul>' if notes else ''}</div>"
-
-# %% ../nbs/01_ranking.ipynb #564bee62
-def seed_interval(
-    runs:np.ndarray,  # (seeds, users) one metric, the same users in the same order in every run
-    level:float=0.95, # coverage
-)->Interval:
-    "Interval for the mean over seeds and users: two-way random effects, Satterthwaite's (1946) t."
-    runs = np.asarray(runs, dtype=float)
-    if runs.ndim != 2 or min(runs.shape) < 2:
-        raise InputError("an interval over seeds needs an array (seeds, users) with at least two "
-                         f"of each, got shape {runs.shape}; "
-                         "for a single run use confidence_interval")
-    seeds, users = runs.shape
-    mean, by_seed, by_user = runs.mean(), runs.mean(1), runs.mean(0)
-    rest = runs - by_seed[:, None] - by_user + mean
-    freedom = np.array([users - 1, seeds - 1, (seeds - 1) * (users - 1)])
-    squares = np.array([seeds * by_user.var(ddof=1), users * by_seed.var(ddof=1),
-                        (rest ** 2).sum() / freedom[2]])
-    signs = np.array([1, 1, -1]) if squares[1] > squares[2] else np.array([1, 0, 0])
-    total = (signs * squares).sum()                   # seeds * users times the variance of the mean
-    error = np.sqrt(total / (seeds * users))
-    t = 0
-    if total > 0:
-        spread = (np.abs(signs) * squares ** 2 / freedom).sum()
-        t = stdtrit(total ** 2 / spread, (1 + level) / 2)
-    return Interval(*map(float, (mean, error, mean - t * error, mean + t * error)))
