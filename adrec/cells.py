@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['Cell', 'cell_data']
 
-# %% ../nbs/36_cells.ipynb #4881d3b8
+# %% ../nbs/36_cells.ipynb #fc4b450e
 import hashlib
 import io
 import json
@@ -19,31 +19,38 @@ import torch
 from fastcore.basics import patch
 
 from .checks import InputError, shown, write_atomically
-from .data import HELD_OUT, SequenceData
+from .counting import BASELINES
+from .data import SequenceData
 from .folders import RunFolder, json_text
 from .ranking import evaluate
 from .read import load_data
 from .recorder import run_recorder
-from .runs import continue_run, load_run, start_run, train
+from .runs import Run, continue_run, load_run, start_run, train
 
-# %% ../nbs/36_cells.ipynb #fc4b450e
+# %% ../nbs/36_cells.ipynb #fa4faf83
 @dataclass(frozen=True)
 class Cell:
     "One training of a grid, with its place on the disk, and what has to be done there."
     data:str              # name of the data set
-    variant:str           # name of the variant, or one of `BASELINES`
+    variant:str           # name of the variant, or one of `adrec.counting.BASELINES`
     seed:int              # of everything random
-    folder:Path           # OUT/DATA/VARIANT/seed-S
-    arguments:dict        # of `load_data`
-    config:dict|None=None # what its config.json should say; None: it only counts
+    folder:Path           # where it is: OUT/DATA/VARIANT/seed-S
+    arguments:dict=field(default_factory=dict)  # of `load_data`
+    config:dict=field(default_factory=dict)     # what its config.json should say
+    recipe:tuple=()       # stages, settings, options; none for what only counts
     start:Path|None=None  # the folder of the cell whose item table it begins with
-    recipe:tuple=()       # stages, settings, options
     inference:dict=field(default_factory=dict)  # label → options to set on the trained model
     device:str="cpu"      # where to train and to rank
     commit:str|None=None  # of the code, for the record
 
-    def __str__(self): return f"{self.data}, {self.variant}, seed {self.seed}"
+    def __str__(self)->str: return f"{self.data}, {self.variant}, seed {self.seed}"
 
+    @property
+    def counts(self)->bool:
+        "Does it count instead of learning?"
+        return self.variant in BASELINES
+
+# %% ../nbs/36_cells.ipynb #acde8a97
 @lru_cache(maxsize=8)
 def _load_once(arguments:str)->SequenceData: return load_data(**json.loads(arguments))
 
@@ -53,7 +60,12 @@ def cell_data(
     "The data of some cells, loaded once in every process."
     return _load_once(json.dumps(arguments, sort_keys=True))
 
-# %% ../nbs/36_cells.ipynb #8927f564
+# %% ../nbs/36_cells.ipynb #9429921e
+def _essence(config:dict)->dict:
+    "What decides about the numbers: not where the data are, nor the versions of libraries."
+    data = {name: config["data"][name] for name in ("fingerprint", "n_items")}
+    return {name: value for name, value in config.items() if name != "versions"} | {"data": data}
+
 def _flat(value, name:str="")->dict:
     "Nested values as key → value, such as stages[0].epochs."
     if isinstance(value, dict):
@@ -63,91 +75,76 @@ def _flat(value, name:str="")->dict:
     else: return {name: value}
     return {k: v for part in parts for k, v in part.items()}
 
-def _essence(config:dict)->dict:
-    "What decides about the numbers: not where the data are, nor the versions of libraries."
-    data = {k: v for k, v in config["data"].items() if k not in ("name", "arguments")}
-    return {k: v for k, v in config.items() if k != "versions"} | {"data": data}
-
 def _digest(content)->str:
     "16 hex digits of a SHA-256 over bytes, a table of float32, or values of JSON."
     if isinstance(content, torch.Tensor): content = content.detach().cpu().float().numpy().tobytes()
     if not isinstance(content, bytes): content = json.dumps(content, sort_keys=True).encode()
     return hashlib.sha256(content).hexdigest()[:16]
 
-def _final_table(folder)->torch.Tensor:
-    "The item table of a finished run, (N, D)."
-    return load_run(folder).model.item_embeddings().detach()
-
-# %% ../nbs/36_cells.ipynb #3722ca49
+# %% ../nbs/36_cells.ipynb #e5d1dda8
 @patch
 def check_folder(self:Cell):
-    "`InputError` if the folder holds a run that this cell would train otherwise."
-    folder = RunFolder(self.folder)
-    if self.config is None or not (folder / "config.json").exists(): return
-    ours, theirs = (_flat(_essence(c)) for c in (self.config, folder.read_json("config.json")))
+    "`InputError` if the folder holds what this cell would make otherwise."
+    folder, begun = RunFolder(self.folder), self.begun_as()
+    if begun is None: return
+    ours, theirs = _flat(_essence(self.config)), _flat(begun)
     differ = [f"{k} is {shown(theirs.get(k))} there and {shown(ours.get(k))} in the grid"
               for k in ours | theirs if ours.get(k) != theirs.get(k)]
-    start = self.start and RunFolder(self.start)
-    if start and (start / "metrics.json").exists() and (mine := folder.read_stage1()) is not None:
-        if _digest(mine) != _digest(_final_table(self.start)):
-            differ.append(f"it began with another item table than that of {start.path}")
+    if self.start is not None and (self.start / "metrics.json").exists():
+        table = folder.read_stage1()
+        if table is not None and _digest(table) != _digest(_final_table(self.start)):
+            differ.append(f"it began with another item table than {self.start} has now")
     if differ:
         more = f" (and {len(differ) - 3} more)" if len(differ) > 3 else ""
-        raise InputError(f"{folder.path}: this grid would overwrite finished cells with other "
+        raise InputError(f"{self.folder}: this grid would overwrite finished cells with other "
                          f"settings: {'; '.join(differ[:3])}{more}. "
                          "Choose another folder, or give the variant another name")
 
-# %% ../nbs/36_cells.ipynb #fa4faf83
-def _train_cell(cell:Cell, data): # a `Run`
-    "Begin or continue the training of a cell, or load what it became."
-    folder = RunFolder(cell.folder)
-    if not (folder / "config.json").exists():
-        for name in ("items.csv", "stage1.safetensors"):  # a start that was killed
-            (folder / name).unlink(missing_ok=True)
-        folder.tidy()
-        table = None if cell.start is None else _final_table(cell.start)
-        start_run(folder.path, data, *cell.recipe, cell.seed, table, data_arguments=cell.arguments)
-    return continue_run(folder.path, data, run_recorder(folder.path, data.n_items), cell.device,
-                        progress=False)
+@patch
+def begun_as(self:Cell)->dict|None:
+    "What decides about the numbers in the folder; None if nothing was begun."
+    if self.counts:
+        found = _read_result(self.place())
+        return found and {name: found[0]["config"][name] for name in ("system", "data")}
+    folder = RunFolder(self.folder)
+    return _essence(folder.read_json("config.json")) if (folder / "config.json").exists() else None
 
-def _rank(model, data)->tuple:
-    "Metrics of both splits, and the place of every user's answer in both."
-    metrics, arrays = {}, {}
-    for split in HELD_OUT:
-        found = evaluate(model, data, split)
-        metrics[split] = found.as_dict()
-        for name, values in found.ranks._asdict().items():
-            arrays[f"{split}_{name}"] = values.astype(np.int32)
-    return metrics, arrays
+def _final_table(folder:Path)->torch.Tensor:
+    "The item table of a finished run, (N, D)."
+    return load_run(folder).model.item_embeddings().detach()
 
-# %% ../nbs/36_cells.ipynb #6f140552
-_FORMAT = 1  # of results; those of another one are made again, from the trained model
-
-def _write_result(path:Path, result:dict, arrays:dict):
-    "A pair of files; the JSON comes last, and marks what is finished."
-    path.parent.mkdir(parents=True, exist_ok=True)
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
-    write_atomically(path.with_name(path.name + ".npz"), buffer.getvalue())
-    write_atomically(path.with_name(path.name + ".json"), json_text(result))
-
-def _read_result(path:Path)->tuple|None:
-    "What `_write_result` wrote; None if there is nothing."
-    beside, found = (path.with_name(path.name + ending) for ending in (".npz", ".json"))
-    if not found.exists(): return None
-    with np.load(beside, allow_pickle=False) as file: arrays = dict(file)
-    return json.loads(found.read_text()), arrays
+# %% ../nbs/36_cells.ipynb #5d6124ed
+_FORMAT = 2  # of results; those of another one are made again, from the trained model
 
 @patch
 def place(self:Cell, label:str="")->Path:
     "Where results are, without the ending; with a label those of another way to ask."
     return self.folder / "inference" / label if label else self.folder / "result"
 
-# %% ../nbs/36_cells.ipynb #acde8a97
+def _beside(path:Path, ending:str)->Path: return path.with_name(path.name + ending)
+
+def _write_result(path:Path, result:dict, arrays:dict):
+    "A pair of files; the JSON comes last, and marks what is finished."
+    path.parent.mkdir(parents=True, exist_ok=True)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    write_atomically(_beside(path, ".npz"), buffer.getvalue())
+    write_atomically(_beside(path, ".json"), json_text(result))
+
+def _read_result(path:Path)->tuple|None:
+    "What `_write_result` wrote; None if there is nothing."
+    if not _beside(path, ".json").exists(): return None
+    try:
+        with np.load(_beside(path, ".npz"), allow_pickle=False) as file: arrays = dict(file)
+        return json.loads(_beside(path, ".json").read_text(encoding="utf-8")), arrays
+    except (OSError, ValueError) as e: raise InputError(f"{path}.json or .npz is damaged: remove "
+                                                        "both, and continue the grid") from e
+
+# %% ../nbs/36_cells.ipynb #23a89fe0
 @patch
 def weights(self:Cell)->str|None:
-    "Digest of the trained weights; empty if there is nothing to train, None if not trained yet."
-    if self.config is None: return ""
+    "Digest of the trained weights; empty if it only counts, None if it is not trained yet."
+    if self.counts: return ""
     path = self.folder / "model.safetensors"
     finished = (self.folder / "metrics.json").exists() and path.exists()
     return _digest(path.read_bytes()) if finished else None
@@ -167,36 +164,37 @@ def is_finished(self:Cell)->bool:
     "Is it trained, and ranked in every way that is asked for?"
     return len(self.results()) == 1 + len(self.inference)
 
-# %% ../nbs/36_cells.ipynb #7a4298f6
+# %% ../nbs/36_cells.ipynb #adc71961
+def _train_cell(cell:Cell, data:SequenceData)->Run:
+    "Begin or continue the training of a cell, or load what it became."
+    folder = RunFolder(cell.folder)
+    if not (folder / "config.json").exists():
+        for name in ("items.csv", "stage1.safetensors"):  # of a beginning that was killed
+            (folder / name).unlink(missing_ok=True)
+        folder.tidy()
+        table = None if cell.start is None else _final_table(cell.start)
+        start_run(folder.path, data, *cell.recipe, cell.seed, table, data_arguments=cell.arguments)
+    return continue_run(folder.path, data, run_recorder(folder.path, data.n_items), cell.device,
+                        progress=False)
+
 @patch
 def run(self:Cell):
     "Train what is not trained, rank what is not ranked."
     (self.folder / "error.json").unlink(missing_ok=True)
     data, done = cell_data(self.arguments), self.results()
-    run = train(data, self.variant) if self.config is None else _train_cell(self, data)
-    if self.config is not None: run.model.to(self.device)
+    run = train(data, self.variant) if self.counts else _train_cell(self, data)
+    if isinstance(run.model, torch.nn.Module): run.model.to(self.device)
     known = self.provenance(run, data)
     for label in ["", *self.inference]:
         if label not in done: self.judge(run, data, label, known)
 
+# %% ../nbs/36_cells.ipynb #68801487
 @patch
-def provenance(self:Cell, run, data)->dict:
-    "Where the results of a cell come from."
-    table = None if self.start is None else RunFolder(self.folder).read_stage1()
-    start = table is not None and {"variant": self.start.parent.name, "seed": self.seed,
-                                   "table": _digest(table)}
-    about = dict(name=self.data, fingerprint=data.fingerprint(), n_users=data.n_users,
-                 n_items=data.n_items, preprocessing=data.preprocessing_text())
-    seconds = float(run.history["seconds"].sum()) if len(run.history) else 0.0
-    config = _essence(run.config)
-    return dict(format=_FORMAT, data=about, variant=self.variant, system=config["system"],
-                seed=self.seed, start=start or None, config=config, config_hash=_digest(config),
-                weights=self.weights(), epochs=run.epochs_trained(), training_seconds=seconds,
-                versions=run.config["versions"], commit=self.commit)
-
-@patch
-def judge(self:Cell, run, data, label:str, known:dict):
-    "Rank with other options set, and write the result; the model as it was trained is diagnosed."
+def judge(self:Cell, run:Run, data:SequenceData,
+    label:str,   # "", or a key of `inference`
+    known:dict,  # from `provenance`
+):
+    "Rank in one of the ways to ask, and write the result."
     way, begun = self.inference.get(label, {}), time.perf_counter()
     before = {name: getattr(run.model, name) for name in way}
     for name, value in way.items(): setattr(run.model, name, value)
@@ -205,6 +203,31 @@ def judge(self:Cell, run, data, label:str, known:dict):
         for name, value in before.items(): setattr(run.model, name, value)
     result = known | dict(label=label, inference=way, metrics=metrics,
                           ranking_seconds=time.perf_counter() - begun)
-    if not label:
-        result["diagnosis"] = None if self.config is None else run.diagnose().as_dict()
+    if not label: result["diagnosis"] = None if self.counts else run.diagnose().as_dict()
     _write_result(self.place(label), result, arrays)
+
+def _rank(model, data:SequenceData)->tuple:
+    "Metrics of both splits, and for every user the place and the log-likelihood of the answer."
+    metrics, arrays, temperature = {}, {}, None  # fitted on the validation answers, for both splits
+    for split in ("validation", "test"):
+        found = evaluate(model, data, split, temperature=temperature)
+        temperature, metrics[split] = found.temperature, found.as_dict()
+        arrays[f"{split}_nll"] = found.per_user["NLL"].astype(np.float32)
+        for name, values in found.ranks._asdict().items():
+            arrays[f"{split}_{name}"] = values.astype(np.int32)
+    return metrics, arrays
+
+@patch
+def provenance(self:Cell, run:Run, data:SequenceData)->dict:
+    "Where the results of a cell come from."
+    about = dict(name=self.data, fingerprint=data.fingerprint(), n_users=data.n_users,
+                 n_items=data.n_items, preprocessing=data.preprocessing_text())
+    table, start = RunFolder(self.folder).read_stage1(), None
+    if self.start is not None and table is not None:
+        start = dict(variant=self.start.parent.name, seed=self.seed, table=_digest(table))
+    config = _essence(self.config if self.counts else run.config)
+    seconds = float(run.history["seconds"].sum()) if len(run.history) else 0.0
+    return dict(format=_FORMAT, data=about, variant=self.variant, system=run.config["system"],
+                seed=self.seed, start=start, config=config, config_hash=_digest(config),
+                weights=self.weights(), epochs=run.epochs_trained(), training_seconds=seconds,
+                versions=run.config["versions"], commit=self.commit)

@@ -10,9 +10,7 @@ import atexit
 import csv
 import gc
 import shlex
-import signal
 import sys
-import threading
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,6 +26,7 @@ from adrec.shell import (
     print_json,
     print_note,
     run_line,
+    sigterm_as_interrupt,
     visible,
     with_whole_path,
 )
@@ -281,15 +280,6 @@ def _check_resumed(
 
 # %% ../nbs/39_cli.ipynb #f7d88454
 @contextmanager
-def _sigterm_as_interrupt():
-    "Inside, SIGTERM is a `KeyboardInterrupt` that carries its exit code; afterwards what it was."
-    if threading.current_thread() is not threading.main_thread(): return (yield)
-    def interrupt(number, frame): raise KeyboardInterrupt(128 + number)
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try: yield
-    finally: signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
-
-@contextmanager
 def _guarded(
     out:str,       # the run folder
     fresh:bool,    # was it begun just now?
@@ -298,7 +288,7 @@ def _guarded(
     "Say how to resume after Ctrl-C, SIGTERM, a full disk; remove a run in which nothing happened."
     line = shlex.join(["adrec", "train", "--resume", "--out", out])
     try:
-        with _sigterm_as_interrupt(): yield
+        with sigterm_as_interrupt(): yield
     except KeyboardInterrupt as stop:
         if is_speaker(): print(f"adrec: interrupted; to continue:  {line}", file=sys.stderr)
         sys.exit(stop.args[0] if stop.args else 130)

@@ -5,81 +5,111 @@
 # %% auto #0
 __all__ = []
 
-# %% ../nbs/38_compare.ipynb #a4ec4eaf
+# %% ../nbs/38_compare.ipynb #4fb4060c
 import sys
-from pathlib import Path
 
 from .checks import InputError, shown
-from .options import flag_of
-from .shell import command, data_arguments, print_columns, print_json, print_note
+from adrec.shell import (
+    command,
+    data_arguments,
+    option_flag,
+    print_columns,
+    print_json,
+    print_note,
+    sigterm_as_interrupt,
+)
 
-# %% ../nbs/38_compare.ipynb #4fb4060c
+# %% ../nbs/38_compare.ipynb #794dab77
 def _flags_grid(
     arguments:dict|None,  # for `load_data`
-    systems:str, seeds:str|None,  # as they were typed
-    options:dict, settings:dict,  # those that were given
+    systems:str,          # as it was typed
+    seeds:str|None,       # as it was typed
+    options:dict, settings:dict,  # those of the sets that were given
 )->dict:                  # as in a grid file
-    "What the flags ask for, as a grid."
+    "What the options ask for, as a grid."
     from adrec.counting import BASELINES
+    from adrec.grid import data_name
     if not arguments:
-        raise InputError("compare what, on which data? Name a grid file, or --data and --systems")
-    names = [name.strip() for name in systems.split(",") if name.strip()]
-    words = {name: settings.pop(name) for name in ("warm_up",) if name in settings}
-    variants = {name: {"system": name} | (words if name == "adrec" else {})
-                for name in names if name not in BASELINES}
-    content = {"data": {Path(arguments["source"]).name.split(".")[0]: arguments},
-               "variants": variants, "options": options}
-    if "epochs" in settings: content["epochs"] = settings.pop("epochs")
-    if seeds is not None: content["seeds"] = _seed_list(seeds)
-    return content | {"settings": settings}
+        raise InputError("compare on which data? Say it with --data NAME or --data FILE, "
+                         "or name a grid file")
+    names = [name for part in systems.split(",") if (name := part.strip()) not in ("", *BASELINES)]
+    words = {name: settings[name] for name in ("warm_up",) if name in settings}
+    if words and "adrec" not in names: raise InputError("--warm-up is for adrec: it is not compared")
+    grid = {"data": {data_name(arguments["source"]): arguments}, "options": options,
+            "variants": {name: {"system": name} | (words if name == "adrec" else {}) for name in names},
+            "settings": {k: v for k, v in settings.items() if k not in ("epochs", "warm_up")}}
+    if "epochs" in settings: grid["epochs"] = settings["epochs"]
+    return grid if seeds is None else grid | {"seeds": _seed_list(seeds)}
 
-def _seed_list(text:str)->list:
-    "`3` is 0,1,2; `0,1,7` is itself."
-    try: numbers = [int(part) for part in text.split(",")]
-    except ValueError as e:
-        raise InputError("--seeds takes a number of seeds, such as 3, or seeds with commas between "
-                         f"them, such as 0,1,7, and not {shown(text)}") from e
-    if "," in text: return numbers
-    if not 1 <= numbers[0] <= 1000: raise InputError("--seeds should be 1 to 1000 seeds, "
-                                                     f"not {numbers[0]}")
-    return list(range(numbers[0]))
+def _seed_list(
+    text:str,  # such as 3 or 0,1,7
+)->list:
+    "`3` is three seeds, 0,1,2; `0,1,7` is itself."
+    try: numbers = [int(part) for part in text.split(",") if part.strip()]
+    except ValueError: numbers = []
+    if "," in text and numbers: return numbers
+    if len(numbers) == 1 and 1 <= numbers[0] <= 1000: return list(range(numbers[0]))
+    raise InputError("--seeds takes how many, such as 3, or which, such as 0,1,7, "
+                     f"and not {shown(text)}")
 
+# %% ../nbs/38_compare.ipynb #a35f5a0e
 @command(
     "adrec compare --data ml-100k --systems sasrec,adrec --seeds 3 --out runs/compare",
+    "adrec compare --data clicks.csv --systems diffurec,dreamrec --epochs 50 --out runs/quick",
     "adrec compare ablation.toml --out runs/ablation --processes 2")
 def _compare_command(
-    grid:str|None=None,  # a .toml file; without it, --data and --systems say what to compare
+    grid:str|None=None,  # a .toml file that says what to compare; without it, the options do
     *, data:dict, options:dict, settings:dict,
     out:str,             # folder of the grid; one that is there is continued
-    systems:str|None=None,  # with commas between them: adrec, sasrec, dreamrec, diffurec; counting systems are always there
-    seeds:str|None=None, # how many, or which, with commas between them; None: 5
+    # adrec, sasrec, dreamrec, diffurec, with commas between them; popularity, markov and itemknn are
+    # in every table
+    systems:str="sasrec,adrec",
+    seeds:str|None=None, # how many, such as 3, or which, such as 0,1,7; None: 5
     processes:int|None=None,  # trainings at a time, one thread each; None: one per core
     device:str="auto",   # auto (an accelerator if there is one), cpu, cuda, mps
-    progress:bool|None=None,  # progress bar on stderr; None: if stderr is a terminal
+    progress:bool|None=None,  # a progress bar on stderr; None: if stderr is a terminal
     as_json:bool=False,  # print JSON for programs instead of text for people
 ):
     """Compare systems, or variants of one, over data sets and seeds.
 
-    Every training is a run folder below --out, so nothing that is finished is done twice: the
-    same line continues what was interrupted. A training that fails is reported, and the rest goes
-    on; then the exit code is 1."""
+    Every training is a run folder below --out, and what is finished is not done again: the same
+    line continues what was interrupted. Seed s of all that is pre-trained begins with the same item
+    table. Prints means over seeds with 95 % intervals over seeds and users, and the files with
+    the table (Markdown, LaTeX, CSV, Parquet) and all provenance (JSON). A training that fails is
+    reported, the rest goes on, and the exit code is 1. What can stand in a grid file tells the page
+    about grids."""
     from adrec.grid import make_grid, read_grid, run_grid
     from adrec.results import load_grid
-    given = [*options, *settings, *data] + [n for n, v in (("systems", systems), ("seeds", seeds)) if v]
+    given = {"systems": systems != "sasrec,adrec", "seeds": seeds is not None}
+    given = [*data, *options, *settings, *(name for name, there in given.items() if there)]
     if grid is not None and given:
-        raise InputError(f"{grid} says what to compare: leave out {flag_of(given[0])}")
+        raise InputError(f"{grid} says what to compare: leave out {option_flag(given[0])}")
     if grid is not None: wanted = read_grid(grid)
-    else: wanted = make_grid(_flags_grid(data_arguments(data), systems or "adrec,sasrec", seeds,
-                                         dict(options), dict(settings)))
-    shows = sys.stderr.isatty() if progress is None else progress
-    errors = run_grid(wanted, out, processes, device, shows)
-    results = load_grid(out)
-    files = results.write(out)
-    if as_json: print_json([{k: v for k, v in row.items()} for row in results.table.astype(object).where(
-        results.table.notna(), None).to_dict("records")])
     else:
-        print_columns(results.cell_texts())
-        print()
-        for file in files: print(f"wrote {file}")
+        asked = _flags_grid(data_arguments(data), systems, seeds, options, settings)
+        wanted = make_grid(asked, "these options")
+    try:
+        with sigterm_as_interrupt():
+            errors = run_grid(wanted, out, processes, device,
+                              sys.stderr.isatty() if progress is None else progress)
+    except KeyboardInterrupt as stop:
+        print_note(f"interrupted; the same line continues the grid in {out}")
+        sys.exit(stop.args[0] if stop.args else 130)
+    results = load_grid(out)
+    _print_results(results, results.write(out), as_json)
     for cell, error in errors.items(): print_note(f"{cell}: {error}")
     return 1 if errors else 0
+
+def _print_results(
+    results,       # `GridResults`
+    files:list,    # that were written
+    as_json:bool,  # for a program?
+):
+    "The table, what to know beside it, and the files."
+    if as_json:
+        table = results.table.astype(object)
+        return print_json(table.where(table.notna(), None).to_dict("records"))
+    print_columns(results.texts())
+    print()
+    for note in results.notes(): print(f"note: {note}")
+    for file in files: print(f"wrote {file}")

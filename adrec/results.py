@@ -5,10 +5,11 @@
 # %% auto #0
 __all__ = ['GridResults', 'load_grid', 'collect_grid']
 
-# %% ../nbs/36_results.ipynb #b6dd95ab
+# %% ../nbs/36_results.ipynb #e7dda12d
 import io
 import json
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -17,194 +18,269 @@ from fastcore.basics import patch
 
 from .cells import Cell
 from .checks import InputError, check_choice, one_line, write_atomically
+from .counting import BASELINES
 from .experiments import seed_interval
 from .folders import json_text
-from .ranking import TargetRanks, confidence_interval, hit_rate, metrics_that_fit, mrr, ndcg
+from adrec.ranking import (
+    Interval,
+    TargetRanks,
+    confidence_interval,
+    evaluation_notes,
+    metric_names,
+    metric_scale,
+    metrics_that_fit,
+    protocol_text,
+    rank_metrics,
+)
 
-# %% ../nbs/36_results.ipynb #e7dda12d
+# %% ../nbs/36_results.ipynb #590ba4d8
 @dataclass(frozen=True, eq=False)
 class GridResults:
     "What became of a grid: one record and one set of ranks per training and way to ask it."
-    grid:dict          # the grid and all its cells, finished or not
+    grid:dict          # what was asked for; under "cells" all trainings, finished or not
     records:list       # as in result.json, one dict each
     arrays:list        # beside the records: {"test_better": (users,), …}
     errors:dict=field(default_factory=dict)  # cell → what went wrong
 
+    def __repr__(self)->str:
+        return (f"GridResults({', '.join(self.grid['data'])}: {len(self.grid['variants'])} variants, "
+                f"{len(self.records)} results, {len(self.errors)} failed)")
+
 def load_grid(
     path,  # the folder of a grid, or a file from `collect_grid`
 )->GridResults:
-    "The results of a grid so far; `InputError` if there are none."
+    "The results of a grid so far; `InputError` if it is none."
     path = Path(path)
     if path.is_file(): return _load_collected(path)
     if not (path / "grid.json").exists(): raise InputError(f"{path} holds no grid: no grid.json")
-    grid = json.loads((path / "grid.json").read_text())
-    records, arrays, errors = [], [], {}
+    grid, pairs, errors = json.loads((path / "grid.json").read_text(encoding="utf-8")), [], {}
     for row in grid["cells"]:
-        cell = Cell(row["data"], row["variant"], row["seed"], path / row["folder"], {},
-                    {} if row["trained"] else None, inference=row["inference"])
-        for result, ranks in cell.results().values():
-            records.append(result)
-            arrays.append(ranks)
-        if (cell.folder / "error.json").exists():
-            errors[str(cell)] = json.loads((cell.folder / "error.json").read_text())["error"]
-    return GridResults(grid, records, arrays, errors)
+        folder = path / row["data"] / row["variant"] / f"seed-{row['seed']}"
+        cell = Cell(row["data"], row["variant"], row["seed"], folder, inference=row["inference"])
+        pairs += cell.results().values()
+        if (error := folder / "error.json").exists():
+            errors[str(cell)] = json.loads(error.read_text(encoding="utf-8"))["error"]
+    return GridResults(grid, [record for record, _ in pairs], [ranks for _, ranks in pairs], errors)
 
-def collect_grid(
-    out,   # the folder of a grid
-    path,  # .npz file to write
-)->Path:
-    "Every rank and all provenance of a grid in one small file, for `load_grid`."
-    results, packed = load_grid(out), {}
-    names = sorted({name for arrays in results.arrays for name in arrays})
-    for data in results.grid["data"]:
-        rows = [a for r, a in zip(results.records, results.arrays) if r["data"]["name"] == data]
-        for name in names if rows else ():
-            gap = np.full(len(rows[0]["test_better"]), np.nan, np.float32)
-            packed[f"{data}/{name}"] = np.stack([a.get(name, gap) for a in rows])
-    text = json.dumps(dict(grid=results.grid, records=results.records, errors=results.errors))
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, provenance=np.frombuffer(text.encode(), np.uint8), **packed)
-    return write_atomically(path, buffer.getvalue())
-
-def _load_collected(path:Path)->GridResults:
-    "Read what `collect_grid` wrote."
-    try:
-        with np.load(path, allow_pickle=False) as file: packed = dict(file)
-        known = json.loads(packed.pop("provenance").tobytes())
-    except (OSError, ValueError, KeyError) as e:
-        raise InputError(f"{path} is not a collected grid: {one_line(e)}") from e
-    seen, arrays = {}, []
-    for record in known["records"]:
-        data = record["data"]["name"]
-        row = seen[data] = seen.get(data, -1) + 1
-        mine = {n.rpartition("/")[2]: v[row] for n, v in packed.items()
-                if n.rpartition("/")[0] == data}
-        arrays.append({n: v for n, v in mine.items() if not np.isnan(v).all()})
-    return GridResults(known["grid"], known["records"], arrays, known["errors"])
-
-# %% ../nbs/36_results.ipynb #15922d63
+# %% ../nbs/36_results.ipynb #552a3308
 @patch(as_prop=True)
 def table(self:GridResults)->pd.DataFrame:
     "One row per training and way to ask it: test metrics, validation metrics, diagnostics."
     rows = []
     for r in self.records:
-        row = {k: r[k] for k in ("variant", "system", "seed", "label", "epochs")}
-        row = {"data": r["data"]["name"]} | row
+        row = {"data": r["data"]["name"]} | {k: r[k] for k in ("variant", "system", "seed", "label")}
         for split, prefix in (("test", ""), ("validation", "validation ")):
-            row |= {f"{prefix}{k}": v for k, v in r["metrics"][split].items()
-                    if "@" in k or k == "MRR"}
-        row |= {k: v["value"] for k, v in (r.get("diagnosis") or {}).items()
-                if isinstance(v, dict)}
-        rows.append(row | {"training_seconds": r["training_seconds"]})
+            found = r["metrics"][split]
+            row |= {f"{prefix}{k}": found[k] for k in metric_names(found)}
+        row |= {k: v["value"] for k, v in (r.get("diagnosis") or {}).items() if isinstance(v, dict)}
+        rows.append(row | {k: r[k] for k in ("epochs", "training_seconds", "ranking_seconds")})
     return pd.DataFrame(rows)
 
+# %% ../nbs/36_results.ipynb #2515c08b
 @patch
 def per_user(self:GridResults,
-    metric:str,      # "HR@20", "MRR", …
+    metric:str,      # "HR@20", "NDCG@7", "MRR", …
     data:str,        # name of a data set
-    variant:str,
+    variant:str,     # name of a variant
     label:str="",    # of another way to ask
-    split:str="test",
-)->dict:             # seed → (users,)
-    "What every user earns, seed by seed; from the ranks, so that any cut-off can be asked for."
+    split:str="test",# or "validation"
+)->dict:             # seed → (users,); empty if nothing ran
+    "What every user earns, seed by seed, counted from the stored ranks; NLL as it was measured."
     found = {}
-    for record, arrays in zip(self.records, self.arrays):
-        if (record["data"]["name"], record["variant"], record["label"]) == (data, variant, label):
+    for r, arrays in zip(self.records, self.arrays):
+        if (r["data"]["name"], r["variant"], r["label"]) != (data, variant, label): continue
+        if metric == "NLL": found[r["seed"]] = arrays[f"{split}_nll"].astype(float)
+        else:
             ranks = TargetRanks(*(arrays[f"{split}_{name}"].astype(np.int64)
                                   for name in TargetRanks._fields))
-            found[record["seed"]] = _earned(metric, ranks, record["metrics"][split]["ties"])
+            known = rank_metrics(ranks, r["data"]["n_items"], _cut_offs(metric),
+                                 r["metrics"][split]["ties"])
+            check_choice("metric", metric, [*known, "NLL"])
+            found[r["seed"]] = known[metric]
     return found
 
-def _earned(metric:str, ranks:TargetRanks, ties:str)->np.ndarray:
-    "One metric of every user."
-    measure, _, k = metric.partition("@")
-    if measure in ("HR", "NDCG") and k.isdigit() and int(k) > 0:
-        return {"HR": hit_rate, "NDCG": ndcg}[measure](ranks, int(k), ties)
-    check_choice("metric", metric, ("MRR", "HR@K", "NDCG@K"))
-    return mrr(ranks, ties)
+def _cut_offs(metric:str)->tuple:
+    "The cut-off that is in the name of a metric, or the usual ones."
+    k = metric.partition("@")[2]
+    return (int(k),) if k.isdigit() and int(k) > 0 else (5, 10, 20)
 
-@patch
-def summary(self:GridResults,
-    metrics=None,      # None: HR@20 and NDCG@20, or those that fit instead
-    split:str="test",  # or "validation"
-    level:float=0.95,  # coverage of the intervals
-)->pd.DataFrame:       # a row per data set, variant and way to ask; columns (metric, mean|low|high)
-    "Means in percent over seeds and users, with their intervals; NaN where nothing ran."
-    self.check_alike(split)
-    rows = {}
-    wanted = {(c["data"], c["variant"], label): None for c in self.grid["cells"]
-              for label in ["", *c["inference"]]}
-    sizes = [r["data"]["n_items"] for r in self.records]
-    metrics = metrics or metrics_that_fit(("HR@20", "NDCG@20"), min(sizes, default=10**9))
-    for key in wanted:
-        found = [list(self.per_user(m, *key, split).values()) for m in metrics]
-        row = {("seeds", ""): len(found[0])}
-        for metric, runs in zip(metrics, found):
-            interval = (np.nan,) * 4
-            if len(runs) > 1: interval = seed_interval(np.array(runs), level)
-            elif runs: interval = confidence_interval(runs[0], level)
-            mean, _, low, high = interval
-            row |= {(metric, part): 100 * value for part, value in
-                    (("mean", mean), ("low", low), ("high", high))}
-        rows[key] = row
-    table = pd.DataFrame.from_dict(rows, orient="index")
-    table.columns = pd.MultiIndex.from_tuples(table.columns)
-    table.index = pd.MultiIndex.from_tuples(table.index, names=("data", "variant", "label"))
-    return table
-
+# %% ../nbs/36_results.ipynb #5d787978
 @patch
 def check_alike(self:GridResults, split:str="test"):
     "`InputError` for results of one data set that must not be averaged: other data, other rules."
     first = {}
     for r in self.records:
-        rules = {"fingerprint": r["data"]["fingerprint"], "users": r["data"]["n_users"]}
+        rules = {"fingerprint": r["data"]["fingerprint"], "users": r["metrics"][split]["users"]}
         rules |= {k: r["metrics"][split][k] for k in ("ties", "filter_seen", "average")}
-        name, known = first.setdefault(r["data"]["name"], (r, rules))
+        theirs, known = first.setdefault(r["data"]["name"], (r, rules))
         for k in rules:
             if rules[k] != known[k]:
                 raise InputError(
                     f"these results must not be averaged: {r['data']['name']}, {r['variant']}, "
-                    f"seed {r['seed']} has {k} {rules[k]}, and {name['variant']}, "
-                    f"seed {name['seed']} has {known[k]}")
+                    f"seed {r['seed']} has {k} {rules[k]}, but {theirs['variant']}, "
+                    f"seed {theirs['seed']} has {known[k]}")
 
-# %% ../nbs/36_results.ipynb #826e1177
+# %% ../nbs/36_results.ipynb #1b9356af
 @patch
-def cell_texts(self:GridResults, metrics=None, split:str="test")->list: # rows of texts, the head first
+def summary(self:GridResults,
+    metrics=None,      # None: HR@20 and NDCG@20, or those that fit instead, and NLL
+    split:str="test",  # or "validation"
+    level:float=0.95,  # coverage of the intervals
+)->pd.DataFrame:       # a row per data set, variant and way to ask; columns (metric, mean|low|high)
+    "Means over seeds and users in percent or nats, with intervals; NaN where nothing ran."
+    self.check_alike(split)
+    sizes, rows = [r["data"]["n_items"] for r in self.records], {}
+    usual = metrics_that_fit(("HR@20", "NDCG@20", "NLL"), min(sizes, default=20))
+    metrics = usual if metrics is None else metrics
+    for cell in self.grid["cells"]:
+        for label in ["", *cell["inference"]]:
+            if (key := (cell["data"], cell["variant"], label)) in rows: continue
+            found = {m: np.array([*self.per_user(m, *key, split).values()]) for m in metrics}
+            rows[key] = {("seeds", ""): len(found[metrics[0]])}
+            for m, runs in found.items():
+                rows[key] |= {(m, part): x for part, x in _written(m, runs, level).items()}
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    table.columns = pd.MultiIndex.from_tuples(table.columns)
+    table.index = pd.MultiIndex.from_tuples(table.index, names=("data", "variant", "label"))
+    return table
+
+def _interval(
+    runs:np.ndarray,  # (seeds, users)
+    level:float,      # coverage
+)->Interval:
+    "Over seeds and users; over users, if there is one seed; NaN, if there is none."
+    if len(runs) > 1: return seed_interval(runs, level)
+    return confidence_interval(runs[0], level) if len(runs) else Interval(*[np.nan] * 4)
+
+def _written(metric:str, runs:np.ndarray, level:float)->dict:
+    "Mean and ends of the interval, in the unit in which the metric is written."
+    interval, factor = _interval(runs, level), metric_scale(metric).factor
+    return {part: factor * getattr(interval, part) for part in ("mean", "low", "high")}
+
+# %% ../nbs/36_results.ipynb #6975dd95
+@patch
+def differences(self:GridResults,
+    reference:str,         # the variant from which the others are taken
+    metric:str="NDCG@20",  # of this metric
+    split:str="test",      # or "validation"
+    level:float=0.95,      # coverage of the intervals
+)->pd.DataFrame:           # a row per data set, variant and way to ask; mean, low, high, seeds
+    "Every variant minus one of them, in points of percent or nats, over the seeds that both have."
+    self.check_alike(split)
+    check_choice("variant", reference, [*BASELINES, *self.grid["variants"]])
+    rows = {}
+    for data, variant, label in self.summary((metric,), split).index:
+        if (variant, label) == (reference, ""): continue
+        a, b = (self.per_user(metric, data, *which, split)
+                for which in ((variant, label), (reference, "")))
+        if variant in BASELINES: a = dict.fromkeys(b, a.get(0))
+        if reference in BASELINES: b = dict.fromkeys(a, b.get(0))
+        shared = [seed for seed in a if seed in b and a[seed] is not None and b[seed] is not None]
+        gaps = np.array([a[seed] - b[seed] for seed in shared])
+        rows[data, variant, label] = _written(metric, gaps, level) | {"seeds": len(shared)}
+    index = pd.MultiIndex.from_tuples(rows, names=("data", "variant", "label"))
+    return pd.DataFrame(list(rows.values()), index=index)
+
+# %% ../nbs/36_results.ipynb #cb3814c4
+@patch
+def texts(self:GridResults,
+    metrics=None,      # see `summary`
+    split:str="test",  # or "validation"
+)->list:               # rows of texts, the head first
     "The summary as text: means with their intervals, – where nothing ran."
     table, several = self.summary(metrics, split), len(self.grid["data"]) > 1
     names = list(dict.fromkeys(m for m, part in table.columns if part))
-    rows = [["data"] * several + ["variant", "seeds", *(f"{m} %" for m in names)]]
+    rows = [["data"] * several + ["variant", "seeds", *(f"{m}, {metric_scale(m).unit}" for m in names)]]
     for (data, variant, label), row in table.iterrows():
-        texts = [f"{row[m, 'mean']:.2f} ({row[m, 'low']:.2f} to {row[m, 'high']:.2f})"
-                 if row["seeds", ""] else "–" for m in names]
-        wanted = sum((c["data"], c["variant"]) == (data, variant) for c in self.grid["cells"])
-        done = f"{row['seeds', '']:.0f}" + (f" of {wanted}" if row["seeds", ""] < wanted else "")
-        rows.append([data] * several + [f"{variant} {label}".strip(), done, *texts])
+        done, wanted = int(row["seeds", ""]), sum(
+            (c["data"], c["variant"]) == (data, variant) for c in self.grid["cells"])
+        means = [_interval_text(row[m], metric_scale(m).decimals) if done else "–" for m in names]
+        seeds = "none" if variant in BASELINES else str(done)
+        if done < wanted: seeds = f"{done} of {wanted}"
+        rows.append([data] * several + [f"{variant} {label}".strip(), seeds, *means])
     return rows
+
+def _interval_text(row, decimals:int)->str:
+    "A mean with its interval."
+    mean, low, high = (f"{row[part]:.{decimals}f}" for part in ("mean", "low", "high"))
+    return f"{mean} ({low} to {high})"
+
+@patch
+def notes(self:GridResults, split:str="test")->list:
+    "What to know beside the numbers, in sentences."
+    if not self.records: return [f"{cell}: {error}" for cell, error in self.errors.items()]
+    rules = self.records[0]["metrics"][split] | {"inverse_temperature": None}  # each has its own
+    found = [f"{split} answers, all items ranked; {protocol_text(rules)}",
+             "NLL: each training at the temperature that suits its validation answers best",
+             "in brackets 95 % intervals, over seeds and users where there are several seeds"]
+    found += [f"{r['data']['name']}: {note}" for r in self.records if r["variant"] == "popularity"
+              for note in evaluation_notes(r["metrics"][split])]
+    return found + [f"failed: {cell}: {error}" for cell, error in self.errors.items()]
 
 def _markdown(rows:list)->str:
     "Rows of text as a table of Markdown."
     def line(cells): return "| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |"
     return "\n".join([line(rows[0]), line(["---"] * len(rows[0])), *map(line, rows[1:])]) + "\n"
 
-_TEX = str.maketrans({c: "\\" + c for c in "%&#_$"} | {"–": "--"})
+_TEX = str.maketrans({c: "\\" + c for c in "%&#_${}"} | {"–": "--", "\\": r"\textbackslash{}",
+                                                       "^": r"\^{}", "~": r"\~{}"})
 
 def _latex(rows:list)->str:
     "Rows of text as a tabular of LaTeX, for the package booktabs."
     lines = [" & ".join(c.translate(_TEX) for c in row) + r" \\" for row in rows]
-    columns = "l" * len(rows[0])
-    return "\n".join([rf"\begin{{tabular}}{{{columns}}}", r"\toprule", lines[0], r"\midrule",
-                      *lines[1:], r"\bottomrule", r"\end{tabular}"]) + "\n"
+    return "\n".join([rf"\begin{{tabular}}{{{'l' * len(rows[0])}}}", r"\toprule", lines[0],
+                      r"\midrule", *lines[1:], r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 @patch
 def write(self:GridResults,
     out,   # folder
 )->list:   # the files
-    "Tables for people (Markdown, LaTeX) and for programs (CSV, Parquet), and all provenance (JSON)."
-    out, rows, buffer = Path(out), self.cell_texts(), io.BytesIO()
+    "Tables for people (Markdown, LaTeX) and for programs (CSV, Parquet), all provenance (JSON)."
+    out, rows, buffer = Path(out), self.texts(), io.BytesIO()
     self.table.to_parquet(buffer, index=False)
-    texts = {"results.md": _markdown(rows), "results.tex": _latex(rows),
+    notes = "".join(f"\n- {note}" for note in self.notes())
+    whole = dict(grid=self.grid, records=self.records, errors=self.errors)
+    files = {"results.md": f"{_markdown(rows)}{notes}\n", "results.tex": _latex(rows),
              "results.csv": self.table.to_csv(index=False), "results.parquet": buffer.getvalue(),
-             "results.json": json_text(dict(grid=self.grid, records=self.records,
-                                            errors=self.errors))}
-    return [write_atomically(out / name, content) for name, content in texts.items()]
+             "results.json": json_text(whole)}
+    return [write_atomically(out / name, content) for name, content in files.items()]
+
+# %% ../nbs/36_results.ipynb #804c31d2
+@patch
+def _repr_html_(self:GridResults)->str:
+    "The summary as a table, and the notes."
+    head, *rows = self.texts()
+    table = pd.DataFrame(rows, columns=head).to_html(index=False, border=0)
+    return f"<div>{table}<ul>{''.join(f'<li>{note}</li>' for note in map(escape, self.notes()))}</ul></div>"
+
+# %% ../nbs/36_results.ipynb #69285083
+def collect_grid(
+    out,   # the folder of a grid
+    path,  # .npz file to write
+)->Path:
+    "Every rank and all provenance of a grid in one small file, for `load_grid`."
+    results, packed = load_grid(out), {}
+    for data in results.grid["data"]:
+        rows = [a for r, a in zip(results.records, results.arrays) if r["data"]["name"] == data]
+        for name in sorted(set().union(*rows)):
+            gap = np.full_like(next(a[name] for a in rows if name in a), -1)
+            packed[f"{data}/{name}"] = np.stack([a.get(name, gap) for a in rows])
+    whole = dict(grid=results.grid, records=results.records, errors=results.errors)
+    buffer, text = io.BytesIO(), json.dumps(whole, ensure_ascii=False).encode()
+    np.savez_compressed(buffer, provenance=np.frombuffer(text, np.uint8), **packed)
+    return write_atomically(path, buffer.getvalue())
+
+def _load_collected(path:Path)->GridResults:
+    "Read what `collect_grid` wrote."
+    try:
+        with np.load(path, allow_pickle=False) as file: packed = dict(file)
+        whole = json.loads(packed.pop("provenance").tobytes())
+    except (OSError, ValueError, KeyError) as e:
+        raise InputError(f"{path} is not a collected grid: {one_line(e)}") from e
+    rows, arrays = {}, []
+    for record in whole["records"]:
+        data = record["data"]["name"]
+        rows[data] = row = rows.get(data, -1) + 1
+        arrays.append({name.rpartition("/")[2]: values[row] for name, values in packed.items()
+                       if name.rpartition("/")[0] == data})
+    return GridResults(whole["grid"], whole["records"], arrays, whole["errors"])
