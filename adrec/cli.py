@@ -202,11 +202,13 @@ def _check_model_options(
     options:dict,  # those of the set `options` that were given
 ):
     "Raise `InputError` for a choice about the model that cannot be."
-    from adrec.systems import SYSTEMS
-    known = options_of(SYSTEMS[model]) if model in SYSTEMS else options
+    from adrec.systems import BUILT_IN, SYSTEMS
+    if model not in BUILT_IN: return  # it has been asked already, and knows its values best
+    known = options_of(SYSTEMS[model])
     for name, value in options.items():
         if name not in known:
-            raise InputError(f"{model} has no option {flag_of(name)}")
+            raise InputError(f"{model} has no option {flag_of(name)}; "
+                             f"it takes {', '.join(map(flag_of, known))}")
         least = {int: 1, float: 0}.get(type(value), value)
         if value < least:
             raise InputError(f"{flag_of(name)} should be {least} or more, not {value}")
@@ -340,9 +342,11 @@ def _train_command(
     *, data:dict, options:dict, settings:dict,
     out:str,               # a new run folder; or, with --resume, the one to continue
     # adrec (in three stages), sasrec (SASRec+, the strong baseline), dreamrec or diffurec (two
-    # earlier diffusion recommenders), or module:Class, a system of one's own; None: adrec
+    # earlier diffusion recommenders), or module:Class, a system of one's own, whose options the
+    # help lists instead of these; None: adrec
     model:str|None=None,
-    allow_code:str|None=None,  # import this module, for a system of one's own
+    # import this module, which is installed or lies here, for a system of one's own
+    allow_code:str|None=None,
     seed:int|None=None,        # of everything random; None: 0
     precision:str|None=None,   # no (float32) or bf16; None: no
     # begin with the item table of a run, .npy or .safetensors file, not with stage 1
