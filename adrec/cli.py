@@ -28,7 +28,6 @@ from adrec.shell import (
     print_note,
     run_line,
     visible,
-    with_whole_path,
 )
 
 # %% ../nbs/39_cli.ipynb #26d27a61
@@ -249,8 +248,7 @@ def _start_training(
     notes, (stages, training) = list(data.notes), _make_stages(model, settings)
     if pretrained is not None:
         how["pretrained"] = pretrained_items(pretrained, data, say=notes.append)
-    start_run(out, data, stages, training, options,
-              data_arguments=with_whole_path(arguments), **how)
+    start_run(out, data, stages, training, options, **how)
     for note in notes: print_note(note)
     return data
 
@@ -572,8 +570,7 @@ def _demo_command(
     if out == "": raise InputError("--out is empty: name a folder")
     if epochs is not None and epochs < 1:
         raise InputError(f"--epochs should be 1 or more, not {epochs}")
-    arguments = with_whole_path({"source": data_source})
-    print(demo_text(demo(out, seed, epochs, arguments, _shows_progress(progress))))
+    print(demo_text(demo(out, seed, epochs, data_source, _shows_progress(progress))))
 
 # %% ../nbs/39_cli.ipynb #71e935d2
 if __name__ == "__main__" and "__file__" in globals(): main()

@@ -15,7 +15,7 @@ import pytest
 from adrec import formats
 from adrec import read as module
 from adrec.checks import InputError
-from adrec.data import build_sequences
+from adrec.data import build_sequences, synthetic_data
 from adrec.read import (
     DataOptions,
     cache_folder,
@@ -929,6 +929,19 @@ def test_names_of_tables_and_options_of_files(monkeypatch, tmp_path):
         with pytest.raises(InputError, match="no meaning for tables in memory"): load_data(ISO, **option)
     with pytest.raises(InputError, match="shop: .*k_core=99"): load_data(ISO, name="shop", k_core=99)
     assert load_data(ISO.set_axis([0, 1, 2], axis=1), user=0, item=1, time=2).fingerprint() == load_data(ISO).fingerprint()
+
+def test_data_carry_the_arguments_that_make_them_again(tmp_path, monkeypatch, cached):
+    monkeypatch.chdir(tmp_path)
+    Path("t.csv").write_text(RATED.replace("user_id", "who"))
+    whole = str((tmp_path/"t.csv").resolve())
+    said = dict(user="who", k_core=2, min_rating=0, name="shop")
+    for data in (load_data("t.csv", **said), load_data(Path("t.csv"), DataOptions(user="who"), k_core=2, min_rating=0, name="shop", cache=False)):
+        assert data.arguments == dict(source=whole) | said and json.dumps(data.arguments)
+    assert len(entries(tmp_path)) == 1 and load_data("t.csv", **said).arguments == data.arguments, "also from the cache"
+    monkeypatch.chdir(Path(__file__).parent)
+    assert_same(load_data(**data.arguments), data)
+    assert load_data("synthetic").arguments == dict(source="synthetic") and load_data(ISO).arguments is None
+    assert load_data("synthetic").fingerprint() == synthetic_data()[0].fingerprint() and synthetic_data()[0].arguments is None
 
 def test_any_path(tmp_path):
     class Here:
