@@ -170,7 +170,7 @@ def test_a_run_in_memory():
 
 def test_a_run_folder():
     Path("run").mkdir()
-    Path("run/config.json").write_text(json.dumps({"data": {"name": "x", "arguments": None}}))
+    Path("run/config.json").write_text(json.dumps({"data": {"name": "x", "fingerprint": "0", "n_items": 40, "arguments": None}}))
     ITEMS.assign(interactions=range(40)).to_csv("run/items.csv")
     save_file({"item_embedding.weight": torch.tensor(np.vstack([np.zeros(6), VECTORS]))}, "run/model.safetensors")
     expected = collapse.diagnose(VECTORS, GENRES, np.arange(40))
