@@ -469,7 +469,7 @@ def _train_in_memory(data, config, table, model, callbacks, device, progress)->R
         data, stages, settings, config["options"], config["seed"], None, memory,
         [*recorders, *callbacks], device, config["precision"], progress, model)
     return Run(None, config, model.eval(), data.item_info, pd.DataFrame(memory.history),
-               _judge(model, data), item_counts(data), data, *(recorders or [None]), memory)
+               _judge(model, data), item_counts(data), data, next(iter(recorders), None), memory)
 
 def _counting(system, options:dict)->tuple[Any, str, dict]|None:
     "A system that is fitted and not trained, not fitted yet, and its name; None for any other."
