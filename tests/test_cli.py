@@ -394,7 +394,7 @@ def test_the_recipe_of_the_demo_is_a_command(adrec):
     from adrec.read import load_data
     from adrec.recipes import Settings
     data = load_data("synthetic")
-    _train_both(data, Path("demo"), 3, 2, False, {"source": "synthetic"})
+    _train_both(data, Path("demo"), 3, 2, False)
     recipe = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in
                       vars(DEMO_SETTINGS).items() if value != getattr(Settings(), name))
     line = f"train --data synthetic --seed 3 --epochs 2 {recipe} --no-progress"
