@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['TIES', 'TargetRanks', 'target_ranks', 'hit_rate', 'ndcg', 'mrr', 'System', 'TrainableSystem', 'check_system',
-           'inference', 'window_of', 'Evaluation', 'metrics_that_fit', 'evaluation_notes', 'system_device', 'evaluate',
-           'top_items', 'Interval', 'confidence_interval', 'interval_table', 'protocol_text', 'seed_interval']
+           'inference', 'Evaluation', 'metrics_that_fit', 'evaluation_notes', 'evaluate', 'top_items', 'Interval',
+           'confidence_interval', 'interval_table', 'protocol_text', 'seed_interval']
 
 # %% ../nbs/01_ranking.ipynb #386f914e
 import inspect
@@ -164,7 +164,7 @@ def inference(system):
 # %% ../nbs/01_ranking.ipynb #c6dfae6b
 _WINDOW = 50  # most recent items that are shown to a system which does not say what it reads
 
-def window_of(
+def _window_of(
     system,                    # its `max_length`, if it has one, says how many items it reads
     max_length:int|None=None,  # a shorter window; None: the system's own
 )->int:
@@ -187,7 +187,7 @@ def _checked_scores(
 )->torch.Tensor:     # (B, N or more), floating point
     "The system's scores, computed in inference mode; `InputError` if they cannot be ranked."
     check_system(system)
-    window_of(system, batch.history.shape[1])
+    _window_of(system, batch.history.shape[1])
     with inference(system): scores = system.score(batch, generator)
     name, users = type(system).__name__, len(batch.history)
     want = f"want ({users}, {n_items}): a row per user, a column per item"
@@ -318,7 +318,7 @@ def _seen_items(data, rows, split:str)->list: # one array of item numbers per ro
     return [data.sequence(int(row))[:-HELD_OUT[split]] for row in rows]
 
 # %% ../nbs/01_ranking.ipynb #5cada46c
-def system_device(system)->torch.device:
+def _system_device(system)->torch.device:
     "Where the system's parameters are; the CPU if it has none."
     parameters = system.parameters() if isinstance(system, nn.Module) else iter(())
     return next((p.device for p in parameters), torch.device("cpu"))
@@ -332,7 +332,7 @@ def _rank_everyone(
     system, data, split, filter_seen, users_per_batch, max_length, seed, device, # as in `evaluate`
 )->tuple: # (users,) rows, ascending, and their `TargetRanks`
     "The place of every user's answer, a batch of users at a time."
-    device = system_device(system) if device is None else device
+    device = _system_device(system) if device is None else device
     generator = _seeded_generator(device, seed)
     parts = []
     for batch, answers in evaluation_batches(data, split, max_length, users_per_batch):
@@ -374,7 +374,7 @@ def evaluate(
     _check_split(data, split)
     check_choice("tie rule", ties, TIES)
     check_choice("average", average, ("users", "batches"))
-    (ks, left_out), max_length = _chosen_cut_offs(ks, data), window_of(system, max_length)
+    (ks, left_out), max_length = _chosen_cut_offs(ks, data), _window_of(system, max_length)
     users_per_batch = check_whole("users_per_batch", users_per_batch)
     rows, ranks = _rank_everyone(system, data, split, filter_seen, users_per_batch,
                                  max_length, seed, device)
@@ -397,7 +397,7 @@ def top_items(
     if not is_whole(k, n_items):
         raise InputError(f"k = {shown(k)} is impossible: the catalogue has {n_items} items, "
                          f"so k is a whole number from 1 to {n_items}")
-    scores = _checked_scores(system, batch.to(system_device(system)), n_items, generator)
+    scores = _checked_scores(system, batch.to(_system_device(system)), n_items, generator)
     scores = scores[:, :n_items]
     if filter_seen:
         scores = _hide_items(scores, batch.history.tolist() if seen is None else seen)
