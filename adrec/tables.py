@@ -191,6 +191,8 @@ def _run_in_memory(run)->dict:
 
 def _held(source, where, key)->dict:
     "Vectors, and perhaps ids, of what is neither a table with names nor a run."
+    if type(source).__name__ == "LazyFrame":
+        raise InputError(f"{where}: polars has not computed it yet; pass frame.collect()")
     if isinstance(source, Mapping) and any(np.ndim(v) == 2 for v in source.values()):
         arrays = {name: v for name, v in source.items() if hasattr(v, "ndim")}
         return dict(vectors=as_table(choose_array(where, arrays, key)))  # a `state_dict`

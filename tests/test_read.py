@@ -918,6 +918,16 @@ def test_what_no_frame_should_be(make, part):
     with pytest.raises(InputError, match=part) as caught: load_data(make(frame), min_rating=0, k_core=0)
     assert "\n" not in str(caught.value)
 
+def test_frames_of_polars():
+    polars = pytest.importorskip("polars")
+    frame = polars.DataFrame(ROWS, schema=["user_id", "item_id", "rating", "timestamp"], orient="row")
+    ours = pd.DataFrame(ROWS, columns=["user_id", "item_id", "rating", "timestamp"])
+    when = polars.from_epoch(polars.col("timestamp"), time_unit="s")
+    for theirs in (frame, frame.with_columns(polars.col("user_id").cast(polars.String).cast(polars.Categorical)), frame.with_columns(when),
+                   frame.with_columns(when.dt.replace_time_zone("Asia/Tokyo")), frame.with_columns(when.dt.strftime("%Y-%m-%d %H:%M:%S"))):
+        assert load_data(theirs, min_rating=0, k_core=0).fingerprint() == load_data(ours, min_rating=0, k_core=0).fingerprint()
+    with pytest.raises(InputError, match="not LazyFrame"): load_data(frame.lazy())
+
 def test_names_of_tables_and_options_of_files(monkeypatch, tmp_path):
     monkeypatch.setenv("ADREC_CACHE", str(tmp_path/"cache"))
     monkeypatch.setattr(module, "_CACHE_FROM", 0)
