@@ -253,8 +253,7 @@ def _start_training(
     notes, (stages, training) = list(data.notes), _make_stages(model, settings)
     if pretrained is not None:
         how["pretrained"] = pretrained_items(pretrained, data, say=notes.append)
-    start_run(out, data, stages, training, options,
-              data_arguments=with_whole_path(arguments), **how)
+    start_run(out, data, stages, training, options, **how)
     for note in notes: print_note(note)
     return data
 
@@ -337,9 +336,11 @@ def _train_command(
     *, data:dict, options:dict, settings:dict,
     out:str,               # a new run folder; or, with --resume, the one to continue
     # adrec (in three stages), sasrec (SASRec+, the strong baseline), dreamrec or diffurec (two
-    # earlier diffusion recommenders), or module:Class, a system of one's own; None: adrec
+    # earlier diffusion recommenders), or module:Class, a system of one's own, whose options the
+    # help lists instead of these; None: adrec
     model:str|None=None,
-    allow_code:str|None=None,  # import this module, for a system of one's own
+    # import this module, which is installed or lies here, for a system of one's own
+    allow_code:str|None=None,
     seed:int|None=None,        # of everything random; None: 0
     precision:str|None=None,   # no (float32) or bf16; None: no
     # begin with the item table of a run, .npy or .safetensors file, not with stage 1
@@ -565,8 +566,7 @@ def _demo_command(
     if out == "": raise InputError("--out is empty: name a folder")
     if epochs is not None and epochs < 1:
         raise InputError(f"--epochs should be 1 or more, not {epochs}")
-    arguments = with_whole_path({"source": data_source})
-    print(demo_text(demo(out, seed, epochs, arguments, _shows_progress(progress))))
+    print(demo_text(demo(out, seed, epochs, data_source, _shows_progress(progress))))
 
 # %% ../nbs/39_cli.ipynb #71e935d2
 if __name__ == "__main__" and "__file__" in globals(): main()

@@ -217,7 +217,7 @@ def _stacked(path, name, column)->np.ndarray:  # (N, d)
     if len(sizes): _check_lengths(path, name, sizes.min(), sizes.max())
     values = column.flatten()
     if pa.types.is_decimal(values.type): values = values.cast(pa.float64())
-    return values.to_numpy(zero_copy_only=False).reshape(len(column), -1)
+    return values.to_numpy(zero_copy_only=False).reshape(len(column), sizes.max(initial=1))
 
 # %% ../nbs/25_columns.ipynb #b108ef66
 def _vector_columns(frame, lists:dict, key)->tuple:  # name → (N, d), and names that are left out
@@ -440,8 +440,8 @@ def frame_table(
 def is_frame(source)->bool:
     "Is this a table with named columns: pandas', polars' or Arrow's?"
     return isinstance(source, (pd.DataFrame, pa.Table, pa.RecordBatch)) or (
-        hasattr(source, "columns") and any(hasattr(source, way) for way in (
-            "to_arrow", "to_pandas", "__arrow_c_stream__")))
+        any(hasattr(source, way) for way in ("to_arrow", "to_pandas", "__arrow_c_stream__"))
+        and hasattr(source, "columns"))
 
 def _arrow_column(column):
     "A column of pandas for Arrow; what Arrow cannot hold becomes text."

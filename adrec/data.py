@@ -57,6 +57,7 @@ class SequenceData:
     source:str=""           # where the data come from, and their licence
     preprocessing:dict=field(default_factory=dict)  # min_rating, k_core; None: not applied
     notes:list=field(default_factory=list)  # what is worth knowing about the log, sentences
+    arguments:dict|None=None  # of `load_data`, which makes them again; None: they are from memory
 
     def __repr__(self)->str:
         return (f"SequenceData({self.name!r}: {self.n_users:,} users, {self.n_items:,} items, "

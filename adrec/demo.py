@@ -9,7 +9,6 @@ __all__ = ['DEMO_SETTINGS', 'DEMO_EPOCHS', 'DemoResult', 'demo', 'demo_text']
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -51,7 +50,7 @@ class DemoResult:
 def _train_both(
     data:SequenceData,      # what to train on
     out:Path,               # where the run folders go
-    seed:int, epochs:int|None, progress:bool, data_arguments:dict,  # see `demo`
+    seed:int, epochs:int|None, progress:bool,  # see `demo`
 )->dict:                    # name → finished `Run`
     "Train SASRec+ and ADRec by the short recipe."
     n = DEMO_EPOCHS if epochs is None else dict.fromkeys(DEMO_EPOCHS, epochs)
@@ -59,8 +58,7 @@ def _train_both(
                "ADRec": three_stages(n["ADRec"], warm_up=2)}
     runs = {}
     for name, stages in recipes.items():
-        folder = start_run(out / stages[-1].system, data, stages, DEMO_SETTINGS, seed=seed,
-                           data_arguments=data_arguments)
+        folder = start_run(out / stages[-1].system, data, stages, DEMO_SETTINGS, seed=seed)
         runs[name] = continue_run(folder.path, data, run_recorder(folder.path, data.n_items),
                                   progress=progress)
     return runs
@@ -117,16 +115,15 @@ def _free_folder(name:str)->Path:
 def demo(
     out=None,           # folder to make, or an empty one; None: runs/demo, runs/demo-2, …
     seed:int=0,         # of everything random
-    epochs:int|None=None,          # epochs of every training; None: the short recipe
-    data_arguments:dict|None=None, # for `load_data`; None: MovieLens-100K
+    epochs:int|None=None, # epochs of every training; None: the short recipe
+    source="ml-100k",   # the data: whatever `load_data` takes
     progress:bool=True, # show progress bars
 )->DemoResult:
     "Train ADRec and its rivals, compare, recommend, draw; `InputError` if `out` is taken."
     start, out = time.perf_counter(), _free_folder("runs/demo") if out is None else Path(out)
     check_free(out, "move it away, or choose another folder")
-    arguments:dict[str, Any] = data_arguments or dict(source="ml-100k")
-    data = load_data(**arguments)
-    runs = _train_both(data, out, seed, epochs, progress, arguments)
+    data = load_data(source)
+    runs = _train_both(data, out, seed, epochs, progress)
     systems = {name: BASELINES[name.lower()]().fit(data)
                for name in ("Popularity", "ItemKNN", "Markov")}
     systems |= {name: run.model for name, run in runs.items()}

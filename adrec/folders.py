@@ -27,6 +27,7 @@ from .ranking import TIES
 from .read import load_data
 from .recipes import Settings, Stage
 from .systems import BUILT_IN, SYSTEMS, build_for, find_system
+from .tables import RUN_DATA, config_text
 from .training import Training, read_checkpoint, tensor_bytes
 
 # %% ../nbs/33_folders.ipynb #fb4f36f5
@@ -140,8 +141,7 @@ _METRICS = {"MRR": float, "*@*": float, "users": int, "split": str, "ties": TIES
 _DECLARED = {
     "config.json": {
         "system": str, "seed": int, "precision": ("no", "bf16"), "versions": {"*": str},
-        "data": {"name": str, "fingerprint": str, "n_items": int, "arguments": dict | None,
-                 "*": object},
+        "data": RUN_DATA,
         "options": {"*": object}, "settings": parameters_of(Settings),
         "stages": [parameters_of(Stage)], "*": object},
     "metrics.json": {"validation": _METRICS, "test": _METRICS, "*": object},
@@ -157,14 +157,13 @@ def read_json(self:RunFolder,
     allow_code=(),  # modules that may be imported, if a system of somebody's own was trained
 )->dict:
     "A JSON file of the folder; `InputError` says which is missing or damaged, and what to do."
-    if not (self / "config.json").exists():
-        raise InputError(f"{self.path} is not a run folder: it has no config.json")
+    text = config_text(self.path)
+    if name == "config.json": return check_config(text, self / name, allow_code)
     if not (self / name).exists():
         raise InputError(f"{self.path} is incomplete, {name} is missing: continue the run with  "
                          + shlex.join(["adrec", "train", "--resume", "--out", str(self.path)]))
     text = (self / name).read_text(encoding="utf-8-sig", errors="replace")
-    if name != "config.json": return parse_json(text, self / name, _DECLARED[name])
-    return check_config(text, self / name, allow_code)
+    return parse_json(text, self / name, _DECLARED[name])
 
 @patch
 def read_history(self:RunFolder)->list:

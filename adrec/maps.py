@@ -36,7 +36,7 @@ from adrec.plots import (
     styles,
     table_shapes,
 )
-from .spectra import marchenko_pastur_spectrum, participation_ratio_null
+from .spectra import MarchenkoPastur, participation_ratio_null
 
 # %% ../nbs/17_maps.ipynb #22d956a1
 def _rms(table): return np.sqrt((table ** 2).sum(axis=1).mean())
@@ -73,7 +73,7 @@ def camera(
     axes = np.zeros((table.shape[1], 2))
     axes[:, :vectors.shape[1]] = vectors[:, :-3:-1]
     axes *= np.where(axes[np.abs(axes).argmax(axis=0), [0, 1]] < 0, -1, 1)
-    noise = marchenko_pastur_spectrum(*table.shape)
+    noise = MarchenkoPastur(*table.shape).spectrum()
     return Camera(center, axes, float(values[:-3:-1].sum() / values.sum()),
                   float(noise[:2].sum() / noise.sum()))
 

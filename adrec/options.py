@@ -19,7 +19,7 @@ from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from fastcore.basics import patch
 from fastcore.docments import docments
@@ -44,7 +44,7 @@ def kinds_of(
 )->tuple:     # those of its types that JSON has; none: anything goes
     "The types of JSON that a declared type allows."
     kind = getattr(kind, "kind", kind)
-    kinds = kind.__args__ if isinstance(kind, UnionType) else (kind,)
+    kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
     return tuple(k for k in kinds if k in _KIND_NAMES)
 
 # %% ../nbs/22_options.ipynb #72fcfc8f
@@ -54,8 +54,10 @@ def parameters_of(
     "Everything that can be passed to it by name, in order; an annotation x:int=None allows null."
     try: comments = docments(call)
     except (OSError, TypeError): comments = {}  # there is no source to read
+    try: signature = inspect.signature(call, eval_str=True)  # where annotations are strings
+    except Exception: signature = inspect.signature(call)    # of types that are not there
     found = {}
-    for p in inspect.signature(call).parameters.values():
+    for p in signature.parameters.values():
         if p.name == "self" or p.kind not in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY): continue
         kind = object if p.annotation is p.empty else p.annotation
         if p.default is None and kinds_of(kind): kind = kind | None

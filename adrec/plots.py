@@ -23,11 +23,10 @@ from scipy.stats import spearmanr
 
 from .checks import InputError
 from adrec.spectra import (
+    MarchenkoPastur,
     as_table,
     cosine_null,
     covariance_eigenvalues,
-    marchenko_pastur_density,
-    marchenko_pastur_edges,
     noise_spectra,
     noise_variance,
     sample_cosines,
@@ -332,7 +331,7 @@ def _draw_noise(ax, shapes):
         low, high = (np.maximum(x, 1e-12) for x in _noise_band(n_items, dim))
         ax.fill_between(np.arange(1, dim + 1), low, high, color="#BDBDBD", lw=3,
                         label=f"random numbers, 95 % band (N = {n_items:,}, d = {dim})")
-    edges = [marchenko_pastur_edges(*shape) for shape in shapes]
+    edges = [MarchenkoPastur(*shape).edges for shape in shapes]
     words = dict(x=1.015, color="#555555", fontsize=SMALL, transform=ax.get_yaxis_transform())
     for y in {edge for pair in edges for edge in pair}: ax.axhline(y, color="grey", ls="--", lw=1)
     low, high = min(low for low, _ in edges), max(high for _, high in edges)
@@ -368,7 +367,7 @@ def plot_spectrum(
     shapes = dict.fromkeys(table.shape for table in tables.values())
     _draw_noise(ax, shapes)
     drawn = np.concatenate(_spectrum_lines(ax, tables, styles(list(tables)), start))
-    edges = np.array([marchenko_pastur_edges(*shape) for shape in shapes])
+    edges = np.array([MarchenkoPastur(*shape).edges for shape in shapes])
     lowest, highest = min(drawn[drawn > 1e-6].min(), *edges[:, 0]), max(drawn.max(), *edges[:, 1])
     ax.set(yscale="log", ylim=(min(0.1, max(lowest, 1e-6) / 2), max(12, highest * 1.6)),
            xlim=(0, max(dim for _, dim in shapes) + 1),
@@ -383,9 +382,10 @@ def plot_spectrum(
 # %% ../nbs/16_plots.ipynb #539a60f1
 def _draw_density(ax, n_items, dim):
     "The Marchenko-Pastur density as a grey hill, with dashed edges."
-    low, high = marchenko_pastur_edges(n_items, dim)
+    law = MarchenkoPastur(n_items, dim)
+    low, high = law.edges
     x = low + (high - low) * (1 - np.cos(np.linspace(0, np.pi, 400))) / 2
-    density = marchenko_pastur_density(x, n_items, dim)
+    density = law.density(x)
     ax.fill_between(x, density, color="grey", alpha=0.35, lw=0,
                     label=f"random numbers (N = {n_items:,}, d = {dim})")
     for edge in (low, high): ax.plot([edge] * 2, [0, density.max()], color="grey", ls="--", lw=1)
@@ -404,7 +404,7 @@ def plot_spectrum_histogram(
     ax, style = new_axes(ax, (6.5, 3.6)), styles(list(tables))
     shapes = dict.fromkeys(table.shape for table in tables.values())
     for shape in shapes: _draw_density(ax, *shape)
-    end = 1.3 * max(marchenko_pastur_edges(*shape)[1] for shape in shapes)
+    end = 1.3 * max(MarchenkoPastur(*shape).edges[1] for shape in shapes)
     edges = np.linspace(0, end, bins + 1)
     for name, table in tables.items(): _draw_eigenvalues(ax, name, table, edges, style[name])
     ax.set(xlim=(0, end), ylabel="share of directions per unit",
@@ -538,7 +538,7 @@ def plot_spectrum_history(
     image = ax.pcolormesh([steps[0], *middle, steps[-1]], np.arange(shape[1] + 1) + 0.5,
                           np.log10(np.maximum(values, 1e-12)).T, cmap="cividis", vmin=-1, vmax=1,
                           rasterized=True)
-    above = (values > marchenko_pastur_edges(*shape)[1]).sum(axis=1)
+    above = (values > MarchenkoPastur(*shape).edges[1]).sum(axis=1)
     ax.step(steps, above + 0.5, where="mid", color="white", lw=2.5,
             path_effects=[withStroke(linewidth=4, foreground="black")])
     spans = stage_boundaries(recording)

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['TIES', 'TargetRanks', 'target_ranks', 'hit_rate', 'ndcg', 'mrr', 'log_rank', 'System', 'TrainableSystem',
-           'check_system', 'inference', 'window_of', 'answer_nll', 'fit_temperature', 'MetricScale', 'metric_scale',
-           'metric_text', 'metric_names', 'Evaluation', 'metrics_that_fit', 'evaluation_notes', 'rank_metrics',
-           'system_device', 'evaluate', 'top_items', 'Interval', 'confidence_interval', 'protocol_text']
+           'check_system', 'inference', 'answer_nll', 'fit_temperature', 'MetricScale', 'metric_scale', 'metric_text',
+           'metric_names', 'Evaluation', 'metrics_that_fit', 'evaluation_notes', 'rank_metrics', 'system_device',
+           'evaluate', 'top_items', 'Interval', 'confidence_interval', 'protocol_text']
 
 # %% ../nbs/01_ranking.ipynb #386f914e
 import inspect
@@ -170,7 +170,7 @@ def inference(system):
 # %% ../nbs/01_ranking.ipynb #c6dfae6b
 _WINDOW = 50  # most recent items that are shown to a system which does not say what it reads
 
-def window_of(
+def _window_of(
     system,                    # its `max_length`, if it has one, says how many items it reads
     max_length:int|None=None,  # a shorter window; None: the system's own
 )->int:
@@ -193,7 +193,7 @@ def _checked_scores(
 )->torch.Tensor:     # (B, N or more), floating point
     "The system's scores, computed in inference mode; `InputError` if they cannot be ranked."
     check_system(system)
-    window_of(system, batch.history.shape[1])
+    _window_of(system, batch.history.shape[1])
     with inference(system): scores = system.score(batch, generator)
     name, users = type(system).__name__, len(batch.history)
     want = f"want ({users}, {n_items}): a row per user, a column per item"
@@ -528,7 +528,7 @@ def top_items(
     if not is_whole(k, n_items):
         raise InputError(f"k = {shown(k)} is impossible: the catalogue has {n_items} items, "
                          f"so k is a whole number from 1 to {n_items}")
-    scores = _checked_scores(system, batch.to(system_device(system)), n_items, generator)
+    scores = _checked_scores(system, batch.to(_system_device(system)), n_items, generator)
     scores = scores[:, :n_items]
     if filter_seen:
         scores = _hide_items(scores, batch.history.tolist() if seen is None else seen)

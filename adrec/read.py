@@ -488,10 +488,12 @@ def load_data(
     if not isinstance(source, (str, os.PathLike)):
         raise InputError("data are a name, the path of a file, or a table of pandas, polars or "
                          f"Arrow, not {type(source).__name__}")
-    source = os.fsdecode(source)
+    source, path, again = os.fsdecode(source), Path(source), options.changed()
+    if name is not None: again["name"] = name
     if source in DATA_SETS:
         data = _built_in(source, options)
-        return replace(data, name=name or data.name)
+        return replace(data, name=name or data.name, arguments=dict(source=source) | again)
     _check_name(source)
-    path, read = Path(source), _read_once if cache else _read_sequences
-    return read(path, options, name or short(path.name.split(".")[0]))
+    read = _read_once if cache else _read_sequences
+    data = read(path, options, name or short(path.name.split(".")[0]))
+    return replace(data, arguments=dict(source=str(path.resolve())) | again)

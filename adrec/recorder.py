@@ -103,13 +103,14 @@ def _thin(self:CollapseRecorder):
     self.boundaries = [(place[record], *rest) for record, *rest in self.boundaries]
 
 def run_recorder(
-    folder,       # a run folder
-    n_items:int,  # its catalogue
+    folder,       # a run folder, which gets `spectra.npz`; None: the recorder keeps it in memory
+    n_items:int,  # the catalogue
 )->list:          # of callbacks; none in processes that only help
-    "What every `adrec train` records: about 50 times the spectrum and 300 items, `spectra.npz`."
+    "What every training records: about 50 times the spectrum and the vectors of 300 items."
     from adrec.devices import is_main_process
     if not is_main_process(): return []
-    return [CollapseRecorder(1, min(300, n_items), path=Path(folder) / "spectra.npz", most=50)]
+    path = None if folder is None else Path(folder) / "spectra.npz"
+    return [CollapseRecorder(1, min(300, n_items), path=path, most=50)]
 
 # %% ../nbs/30_recorder.ipynb #63d20de6
 @patch

@@ -500,13 +500,12 @@ def _table(pretrained, data:SequenceData):  # (N, D), or None
 def _train_in_memory(data, config, table, model, callbacks, device, progress)->Run:
     "Follow a configuration and keep the results; see `train`."
     memory, (stages, settings) = _RunMemory(table), recipe_of(config)
-    recorder = CollapseRecorder(1, min(300, data.n_items), most=50) if is_main_process() else None
-    watching = [*([recorder] if recorder else []), *callbacks]
+    recorders = run_recorder(None, data.n_items)
     model, memory.history = train_stages(
-        data, stages, settings, config["options"], config["seed"], None, memory, watching, device,
-        config["precision"], progress, model)
+        data, stages, settings, config["options"], config["seed"], None, memory,
+        [*recorders, *callbacks], device, config["precision"], progress, model)
     return Run(None, config, model.eval(), data.item_info, pd.DataFrame(memory.history),
-               _judge(model, data), item_counts(data), data, recorder, memory)
+               _judge(model, data), item_counts(data), data, next(iter(recorders), None), memory)
 
 def _counting(system, options:dict)->tuple[Any, str, dict]|None:
     "A system that is fitted and not trained, not fitted yet, and its name; None for any other."
@@ -521,10 +520,10 @@ def _counting(system, options:dict)->tuple[Any, str, dict]|None:
         raise InputError(f"this {name} is made already: it takes no option {[*options][0]}")
     return found, name, options
 
-def _fitted(data, system, name, options, seed, arguments)->Run:
+def _fitted(data, system, name, options, seed)->Run:
     "A run of a system that only counts."
     system.fit(data)
-    config = dict(system=name, data=_about(data, arguments), seed=check_seed(seed), precision="no",
+    config = dict(system=name, data=_about(data), seed=check_seed(seed), precision="no",
                   options=options, settings=asdict(Settings()), stages=[], versions=_versions())
     return Run(None, config, system, data.item_info, pd.DataFrame(columns=["system", "stage"]),
                _judge(system, data), item_counts(data), data)

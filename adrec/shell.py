@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['command', 'option_set', 'option_flag', 'is_speaker', 'visible', 'run_line', 'sigterm_as_interrupt', 'data_arguments',
-           'with_whole_path', 'print_json', 'print_columns', 'print_note']
+           'print_json', 'print_columns', 'print_note']
 
 # %% ../nbs/37_shell.ipynb #d34ff9d7
 import gc
@@ -51,7 +51,7 @@ def command(
     return register
 
 # %% ../nbs/37_shell.ipynb #848af67c
-_SETS = {}  # name of a parameter → heading in the help, what declares it, names of options
+_SETS = {}  # name of a parameter → heading in the help, what declares it, names of options, …
 _FLAGS = {"as_json": "--json", "out": "-o --out PATH", "k": "-k --k", "user": "--user ID",
           "history": "--history ID,ID,...", "labels": "--labels FILE", "plot": "--plot DIR",
           "model": "--model NAME", "data_source": "--data NAME|FILE", "device": "--device NAME",
@@ -60,11 +60,12 @@ _FLAGS = {"as_json": "--json", "out": "-o --out PATH", "k": "-k --k", "user": "-
 def option_set(
     name:str,              # of the parameters that receive what was given
     heading:str,           # in the help
-    declare,               # a function that returns `Option`s; called only when they are needed
+    declare,               # from the words of a line to `Option`s; called when they are needed
     flags:dict|None=None,  # see `option_class`
+    yields:bool=False,     # leave out what has the name of another option of the command?
 ):
     "Let commands have a set of options that are declared elsewhere."
-    _SETS[name] = heading, declare, flags or {}
+    _SETS[name] = heading, declare, flags or {}, yields
 
 def option_flag(name:str, flags:dict|None=None)->str:
     "What an option is called on the command line."
@@ -87,18 +88,30 @@ def _check_own(options, given:dict):
         raise InputError(f"--seed should be a whole number from 0 to {2**32 - 1}, "
                          f"not {given['seed']}")
 
+def _without_twins(
+    sets:dict,     # as `_SETS`
+    options:dict,  # their options, by the same names
+)->dict:
+    "The options, where those of a set that yields are no flags of the others."
+    def flags(name): return {option_flag(o.name, sets[name][2]) for o in options[name]}
+    taken = {flag for name in sets if not sets[name][3] for flag in flags(name)}
+    return {name: [o for o in found if not (sets[name][3] and flag_of(o.name) in taken)]
+            for name, found in options.items()}
+
 def _for_cyclopts(
-    function,  # a command
-):             # the same, as Cyclopts reads it
+    function,    # a command
+    words:list,  # of the line
+):               # the same, as Cyclopts reads it
     "A command whose arguments stand by themselves and whose options come in sets."
     declared, signature = parameters_of(function), inspect.signature(function).parameters.values()
     arguments = [p for p in signature if p.kind is p.POSITIONAL_OR_KEYWORD]
     own = [declared[p.name] for p in signature if p not in arguments and p.name not in _SETS]
     sets = {p.name: _SETS[p.name] for p in signature if p.name in _SETS}
-    sets["own"] = ("Run" if "settings" in sets else "Options", lambda: own, _FLAGS)
+    sets["own"] = ("Run" if "settings" in sets else "Options", lambda words: own, _FLAGS, False)
+    options = _without_twins(sets, {name: declare(words) for name, (_, declare, *_) in sets.items()})
     parameters = [_argument(p, declared[p.name].help) for p in arguments]
-    for name, (heading, declare, flags) in sets.items():
-        kind = Annotated[option_class(declare(), heading, flags), Parameter(name="*")]
+    for name, (heading, _, flags, _) in sets.items():
+        kind = Annotated[option_class(options[name], heading, flags), Parameter(name="*")]
         parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None,
                                             annotation=kind))
     def call(*arguments, **records):
@@ -147,12 +160,28 @@ def _make_app(
               help_epilogue=listed(examples), result_action="return_value",
               exit_on_error=False, print_error=False, console=_plain_console(words))
     for name, (function, lines) in _COMMANDS.items():
-        call = _for_cyclopts(function) if name in words[:1] else lambda: None
+        call = _for_cyclopts(function, words) if name in words[:1] else lambda: None
         app.command(call, name=name, help=inspect.cleandoc(function.__doc__),
                     usage=_usage(name, function), help_epilogue=listed(lines))
     return app
 
 # %% ../nbs/37_shell.ipynb #4afefc99
+def _value_of(flag:str, words)->str|None:
+    "What a line says behind a flag, before anybody has read the line."
+    for word, behind in zip(words, [*words[1:], None]):
+        if word == flag: return behind
+        if word.startswith(f"{flag}="): return word.removeprefix(f"{flag}=")
+
+def _what_it_takes(
+    error:exceptions.UnknownOptionError,
+)->str:
+    "The options of a model of somebody's own, for a line with one that it does not have."
+    model = _value_of("--model", error.root_input_tokens or ())
+    there:Any = error.argument_collection
+    if not model or ":" not in model or "--model" not in [a.name for a in there]: return ""
+    flags = [a.name for a in there if "Model" in [group.name for group in a.parameter.group]]
+    return f" {model} takes {', '.join(flags) or 'no options'}"
+
 def _usage_complaint(
     error:exceptions.CycloptsError,
 )->str:
@@ -167,6 +196,8 @@ def _usage_complaint(
         text = f"{shown(error.unused_tokens[0])} is one word too many"
     elif isinstance(error, exceptions.RepeatArgumentError):
         text = f"{error.token.keyword} is given twice"
+    elif isinstance(error, exceptions.UnknownOptionError):
+        text = (str(error) + _what_it_takes(error)).rstrip(".")
     return f"{text} (see {command} --help)"
 
 def _complaint(
@@ -217,6 +248,8 @@ def run_line(
 ):
     "Run `adrec`. Bad input becomes one line on stderr and exit code 2; `--debug` tells all."
     debug, words = "--debug" in words, [word for word in words if word != "--debug"]
+    if _value_of("--allow-code", words) and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # a module of one's own may lie here, if it is allowed
     bars = "\n\t\r"  # progress bars return to the beginning of their line
     out, err = sys.stdout or io.StringIO(), sys.stderr or io.StringIO()  # None: closed by the shell
     with redirect_stdout(_Gate(out)), redirect_stderr(_Gate(err, bars)):
@@ -278,23 +311,34 @@ def data_arguments(
                          f"leave out {flag(extra[-1])}")
     return given or None
 
-def with_whole_path(arguments:dict)->dict:
-    "The arguments for `load_data`, with the whole path of a file."
-    from adrec.read import DATA_SETS
-    source = arguments["source"]
-    if source in DATA_SETS or not Path(source).exists(): return arguments
-    return arguments | {"source": str(Path(source).resolve())}
-
 # %% ../nbs/37_shell.ipynb #1f91a704
-def _model_options()->list:
+def _model_options(words)->list:
+    "The options of the model that a line names, if it is somebody's own; else those of ours."
+    from adrec.systems import BUILT_IN, SYSTEMS, find_system
+    name = _value_of("--model", words) or "adrec"
+    if name in BUILT_IN or not (":" in name or name in SYSTEMS): return _our_model_options()
+    return _own_model_options(find_system(name, _value_of("--allow-code", words) or ()))
+
+def _own_model_options(
+    name:str,  # a key of `SYSTEMS`
+)->list:
+    "What a class of somebody's own takes, as far as one word can say it: numbers, text, yes or no."
+    from adrec.systems import SYSTEMS, known_options
+    system, found = SYSTEMS[name], []
+    declared, known = parameters_of(getattr(system, "func", system)), known_options(name)
+    for option in (declared | options_of(system)).values():
+        if option.kind is object: option = replace(option, kind=type(option.default))
+        said = option.name in known and {int, float, str, bool}.intersection(kinds_of(option))
+        if said: found.append(option)
+    return found
+
+def _our_model_options()->list:
     "The options of our models; the help says where one or its default is not for all of them."
-    from adrec.recipes import Settings
     from adrec.systems import BUILT_IN, SYSTEMS
     names = [name for name in ("adrec", *BUILT_IN) if name != "stage1"]
     systems = {name: options_of(SYSTEMS[name]) for name in names}
-    found, settings = [], options_of(Settings)
+    found = []
     for name, option in {k: v for o in reversed(systems.values()) for k, v in o.items()}.items():
-        if name in settings: continue
         owners = {system: o[name].default for system, o in systems.items() if name in o}
         text = re.sub(r"a name of `([\w.]+)\.(\w+)`", _names_in, option.help)
         if len(owners) < len(systems): text = f"{', '.join(owners)}: {text}"
@@ -308,12 +352,12 @@ def _names_in(match)->str:
     "The names in a table of a module, for a comment that points to it."
     return ", ".join(getattr(importlib.import_module(match[1]), match[2]))
 
-def _training_options()->list:
+def _training_options(words)->list:
     "How long to train, and how to optimise."
     from adrec.recipes import Settings, three_stages
     return [*options_of(three_stages).values(), *options_of(Settings).values()]
 
-option_set("options", "Model", _model_options)
+option_set("options", "Model", _model_options, yields=True)
 option_set("settings", "Optimisation", _training_options)
 
 # %% ../nbs/37_shell.ipynb #ae8ceeaa

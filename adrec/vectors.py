@@ -80,12 +80,10 @@ def _size(file)->int:  # bytes
     file.seek(0)
     return size
 
-_MOST_TIMES, _MOST_BYTES = 200, 10**8  # what a file packs by itself may grow to, the larger of both
-
 def _check_claim(path, size:int):
     "Raise InputError if a file says that it will unpack to far more than it is."
-    if size > max(_MOST_TIMES * path.stat().st_size, _MOST_BYTES):
-        raise InputError(f"{path} claims to hold {size / 1e6:,.0f} MB, over {_MOST_TIMES} times "
+    if size > max(MOST_TIMES * path.stat().st_size, MOST_BYTES):
+        raise InputError(f"{path} claims to hold {size / 1e6:,.0f} MB, over {MOST_TIMES} times "
                          "its own size: it is damaged, or made to fill the memory")
 
 @contextmanager

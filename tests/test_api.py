@@ -89,6 +89,20 @@ def test_a_run_in_memory_is_the_run_in_a_folder(run, data, tmp_path):
     assert "3 pre-train + 1 warm-up + 2 fine-tune" in repr(run) and "in memory" in run._repr_html_()
 
 
+def test_a_run_finds_the_file_of_its_data_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    log().rename(columns={"user_id": "who"}).to_csv("log.csv", index=False)
+    data = adrec.load_data("log.csv", user="who", k_core=3)
+    runs = [adrec.train(data, "sasrec", epochs=1, out="made", **QUICK), adrec.train(data, "sasrec", epochs=1, **QUICK).save("saved")]
+    (tmp_path/"elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path/"elsewhere")
+    for run, name in zip(runs, ("made", "saved")):
+        again = adrec.load_run(tmp_path/name)
+        assert again.config["data"]["arguments"] == dict(source=str((tmp_path/"log.csv").resolve()), user="who", k_core=3)
+        assert again.data_at_hand is None and again.evaluate().metrics == run.evaluate().metrics
+    assert adrec.train(data, "popularity").config["data"]["arguments"] == data.arguments
+
+
 def test_a_saved_run_can_be_given_more_epochs(data, tmp_path):
     adrec.train(data, "sasrec", epochs=4, **QUICK).save(tmp_path/"short")
     extend_run(tmp_path/"short", 6)

@@ -314,12 +314,88 @@ def test_only_what_was_given_is_noted(adrec):
     assert config["data"]["arguments"] == dict(source=str(Path("log.csv").resolve()), k_core=2)
 
 
+OWN = """
+from __future__ import annotations
+from typing import Optional
+import torch
+from adrec.sasrec import SASRec
+
+class Base(SASRec):
+    def __init__(self, n_items,
+        rate:Optional[float]=None,  # how fast; None: not at all
+        dim=16):
+        super().__init__(n_items, dim=dim, blocks=1, heads=1)
+
+class Mine(Base):
+    def __init__(self,
+        n_items:int,
+        width:int,            # of the item vectors
+        biased:bool=True,     # is there a bias?
+        title="x",            # what to call it
+        layers:list=(1, 2),   # more than a word can say
+        device=torch.device,  # the command's own
+        **rest):
+        super().__init__(n_items, dim=width, **rest)
+        self.told = dict(width=width, biased=biased, title=title, **rest)
+
+def make(n_items, width:int=4): return Mine(n_items, width)  # how wide
+"""
+
+
+@pytest.fixture
+def own(adrec, monkeypatch):
+    "A line's words for a system in a file of the current folder, ready for its name."
+    from adrec.systems import SYSTEMS
+    Path("ownmodels.py").write_text(OWN)
+    monkeypatch.setattr(sys, "path", [folder for folder in sys.path if folder])
+    yield "--data synthetic --no-progress --allow-code ownmodels --model ownmodels:"
+    for name in [name for name in SYSTEMS if "ownmodels" in name]: del SYSTEMS[name]
+    sys.modules.pop("ownmodels", None)
+
+
+def test_options_of_a_system_of_ones_own(adrec, own):
+    done = adrec(f"train {own}Mine --out a --epochs 1 --width 8 --no-biased --title y --rate 0.5")
+    assert done.code == 0, done.err
+    told = dict(width=8, biased=False, title="y", rate=0.5)
+    assert json.loads(Path("a/config.json").read_text())["options"] == told
+    assert adrec("evaluate a --allow-code ownmodels").code == 0
+    assert adrec(f"train {own}Mine --resume --out a --width 8").code == 0
+    assert "a was begun with width 8" in adrec(f"train {own}Mine --resume --out a --width 9").err
+    assert adrec(f"train {own}make --out b --epochs 1 --width 6").code == 0
+
+
+def test_the_help_shows_the_options_of_a_system_of_ones_own(adrec, own, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    text = adrec(f"train {own}Mine --help").out
+    group = text[text.index("Model:"):text.index("Optimisation:")]
+    assert [line.strip() for line in group.splitlines()[1:-1]] == [
+        "--width N              of the item vectors [required]",
+        "--[no-]biased          is there a bias? [default: yes]",
+        "--title TEXT           what to call it [default: x]",
+        "--rate X               how fast [default: not at all]",
+        "--dim N                [default: 16]"]
+    assert text.count("--device") == 1
+    assert "--steps" in adrec("train --help").out, "the built-in ones are as they were"
+
+
+def test_wrong_words_about_a_system_of_ones_own(adrec, own):
+    done = adrec("train --data synthetic --model ownmodels:Mine --width 8 --out new")
+    assert done.code == 2 and "allow it with" in done.err and "ownmodels" not in sys.modules
+    for words, complaint in (
+            ("Mine --steps 8", "ownmodels:Mine takes --width, --biased, --title, --rate, --dim (see"),
+            ("Mine --widht 8", "Did you mean --width? ownmodels:Mine takes --width"),
+            ("Mine --layers 8", "Unknown option: --layers"), ("Mine --width x", "--width should be a whole number"),
+            ("Mine", "ownmodels:Mine: Mine.__init__() missing"), ("Min", "Did you mean 'Mine'"), ("make --dim 8", "ownmodels:make takes --width (see")):
+        done = adrec(f"train {own}{words} --out new --epochs 1")
+        assert done.code == 2 and complaint in done.err and not Path("new").exists(), done.err
+
+
 def test_the_recipe_of_the_demo_is_a_command(adrec):
     from adrec.demo import DEMO_SETTINGS, _train_both
     from adrec.read import load_data
     from adrec.recipes import Settings
     data = load_data("synthetic")
-    _train_both(data, Path("demo"), 3, 2, False, {"source": "synthetic"})
+    _train_both(data, Path("demo"), 3, 2, False)
     recipe = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in
                       vars(DEMO_SETTINGS).items() if value != getattr(Settings(), name))
     line = f"train --data synthetic --seed 3 --epochs 2 {recipe} --no-progress"

@@ -15,7 +15,7 @@ from adrec.diffusion import (
     posterior_coefficients,
     sinusoid,
 )
-from adrec.schedule import SCHEDULES, linear, noise_schedule, trunc_lin
+from adrec.schedule import SCHEDULES, noise_schedule
 
 PARITY = np.load(Path(__file__).parent / "data" / "parity.npz")
 CASES = [(n, T) for n in SCHEDULES for T in (32, 100)]
@@ -29,7 +29,7 @@ def parity(key): return torch.tensor(PARITY[key])
 
 def test_posterior_coefficients_equal_the_authors():
     names = ["posterior_mean_coef1", "posterior_mean_coef2", "posterior_variance"]
-    for ours, name in zip(posterior_coefficients(trunc_lin(8)), names):
+    for ours, name in zip(posterior_coefficients(noise_schedule("trunc_lin", 8)), names):
         np.testing.assert_allclose(ours, PARITY[f"schedule8/{name}"], rtol=1e-14, err_msg=name)
 
 
@@ -37,13 +37,13 @@ def test_posterior_coefficients_equal_the_authors():
 def test_noised_targets_equal_the_authors(case):
     target = parity(f"{case}/target")
     x0 = parity("weight/item_embedding")[target]
-    x_t = GaussianDiffusion(trunc_lin(8)).q_sample(x0, parity(f"{case}/t"), parity(f"{case}/eps"))
+    x_t = GaussianDiffusion(noise_schedule("trunc_lin", 8)).q_sample(x0, parity(f"{case}/t"), parity(f"{case}/eps"))
     real = target > 0  # the authors' code leaves padding without noise; ours has no use for it
     torch.testing.assert_close(x_t[real], parity(f"{case}/x_t")[real], rtol=1e-6, atol=1e-6)
 
 
 def test_process_refuses_the_authors_linear_8():
-    with pytest.raises(ValueError, match="beta at step 3 of 8 is 1.079"): GaussianDiffusion(linear(8))
+    with pytest.raises(ValueError, match="beta at step 3 of 8 is 1.079"): GaussianDiffusion(noise_schedule("linear", 8))
 
 
 # --- an independent library
@@ -106,7 +106,7 @@ def test_many_small_steps_equal_the_closed_form(name):
 
 
 def test_a_step_per_token_touches_its_token_only():
-    process = GaussianDiffusion(trunc_lin(32))
+    process = GaussianDiffusion(noise_schedule("trunc_lin", 32))
     g = gen()
     x0, eps = torch.randn(3, 6, 4, generator=g), torch.randn(3, 6, 4, generator=g)
     t = draw_steps(3, 6, 32, generator=g)
@@ -120,7 +120,7 @@ def test_a_step_per_token_touches_its_token_only():
 
 
 def test_shapes_of_t():
-    process = GaussianDiffusion(trunc_lin(8))
+    process = GaussianDiffusion(noise_schedule("trunc_lin", 8))
     x = torch.ones(2, 3, 4)
     for t in (5, torch.tensor(5), torch.full((2,), 5), torch.full((2, 3), 5), torch.full((2, 1), 5)):
         torch.testing.assert_close(process.q_sample(x, t, x), process.q_sample(x, 5, x))
@@ -130,7 +130,7 @@ def test_shapes_of_t():
 def test_gradients_reach_the_clean_vectors():
     "In fine-tuning the target embeddings are not detached: the noised input must carry a gradient to them."
     x0 = torch.ones(2, 3, 4, requires_grad=True)
-    process = GaussianDiffusion(trunc_lin(8))
+    process = GaussianDiffusion(noise_schedule("trunc_lin", 8))
     process.q_sample(x0, torch.full((2, 3), 2), torch.zeros(2, 3, 4)).sum().backward()
     torch.testing.assert_close(x0.grad, process.signal_scale[2].expand(2, 3, 4))
 
@@ -151,17 +151,17 @@ def test_posterior_is_bayes_rule(name):
 
 
 def test_last_step_returns_the_prediction():
-    process = GaussianDiffusion(trunc_lin(8))
+    process = GaussianDiffusion(noise_schedule("trunc_lin", 8))
     assert process.weight_x0[0] == 1 and process.weight_xt[0] == 0 and process.posterior_variance(0) == 0
     x = torch.randn(5, 3, generator=gen())
     torch.testing.assert_close(process.p_sample(x, 9 * x, 0, 9 * x), x)
 
 
 def test_step_variance_is_beta():
-    process = GaussianDiffusion(trunc_lin(8))
+    process = GaussianDiffusion(noise_schedule("trunc_lin", 8))
     zero = torch.zeros(1)
     std = torch.stack([process.p_sample(zero, zero, t, torch.ones(1)) for t in range(8)]).squeeze()
-    np.testing.assert_allclose(std.numpy()[1:] ** 2, trunc_lin(8)[1:], rtol=1e-6)
+    np.testing.assert_allclose(std.numpy()[1:] ** 2, noise_schedule("trunc_lin", 8)[1:], rtol=1e-6)
     assert std[0] == 0
 
 
@@ -174,7 +174,7 @@ def test_oracle_denoiser_recovers_the_data(name):
 
 def test_sample_walks_down_and_uses_the_given_noise():
     "The loop written out by hand, with noise[0] at t = T−1."
-    process = GaussianDiffusion(trunc_lin(8))
+    process = GaussianDiffusion(noise_schedule("trunc_lin", 8))
     start, noise = torch.randn(3, 4, generator=gen()), torch.randn(8, 3, 4, generator=gen(1))
     seen = []
     def denoise(x, t):
@@ -189,20 +189,20 @@ def test_sample_walks_down_and_uses_the_given_noise():
 
 
 def test_sample_repeats_with_the_same_generator():
-    process, start = GaussianDiffusion(trunc_lin(8)), torch.ones(3, 4)
+    process, start = GaussianDiffusion(noise_schedule("trunc_lin", 8)), torch.ones(3, 4)
     draw = lambda seed: process.sample(lambda x, t: 0.9 * x, start, generator=gen(seed))
     assert torch.equal(draw(0), draw(0)) and not torch.equal(draw(0), draw(1))
 
 
 def test_sample_leaves_the_global_generator_alone():
     torch.manual_seed(0); before = torch.get_rng_state()
-    GaussianDiffusion(trunc_lin(8)).sample(lambda x, t: x, torch.ones(2, 2), generator=gen())
+    GaussianDiffusion(noise_schedule("trunc_lin", 8)).sample(lambda x, t: x, torch.ones(2, 2), generator=gen())
     draw_steps(2, 2, 8, generator=gen())
     assert torch.equal(before, torch.get_rng_state())
 
 
 def test_noise_of_the_wrong_shape_is_refused():
-    process = GaussianDiffusion(trunc_lin(8))
+    process = GaussianDiffusion(noise_schedule("trunc_lin", 8))
     for shape in [(7, 3, 4), (9, 3, 4), (8, 4), (8, 3, 1)]:
         with pytest.raises(ValueError, match=r"noise must have shape \(8, 3, 4\)"):
             process.sample(lambda x, t: x, torch.zeros(3, 4), noise=torch.zeros(shape))
@@ -210,7 +210,7 @@ def test_noise_of_the_wrong_shape_is_refused():
 
 @pytest.mark.parametrize("t", [-1, 8])
 def test_a_step_outside_the_schedule_is_refused(t):
-    process, x = GaussianDiffusion(trunc_lin(8)), torch.zeros(2, 3)
+    process, x = GaussianDiffusion(noise_schedule("trunc_lin", 8)), torch.zeros(2, 3)
     with pytest.raises(ValueError, match=f"time step {t} is outside 0…7"): process.q_sample(x, t, x)
     with pytest.raises(ValueError, match=f"time step {t} is outside 0…7"): process.p_sample(x, x, t, x)
 
@@ -218,7 +218,7 @@ def test_a_step_outside_the_schedule_is_refused(t):
 # --- the process as a module
 
 def test_tables_are_float32_and_not_saved():
-    process = GaussianDiffusion(trunc_lin(32))
+    process = GaussianDiffusion(noise_schedule("trunc_lin", 32))
     assert process.steps == 32 and not process.state_dict() and not list(process.parameters())
     assert {b.dtype for b in process.buffers()} == {torch.float32}
 

@@ -9,7 +9,6 @@ from scipy import stats
 from adrec.checks import InputError
 from adrec.cli import main
 from adrec.counting import BASELINES
-from adrec.data import synthetic_data
 from adrec.demo import demo, demo_text
 from adrec.experiments import (
     MARGINS,
@@ -27,7 +26,7 @@ from adrec.read import load_data
 from adrec.recipes import Settings, one_stage
 from adrec.runs import collect_runs, continue_run, load_run, start_run
 
-data, _ = synthetic_data(seed=0)
+data = load_data("synthetic")
 
 
 # ---- intervals over seeds and users
@@ -237,7 +236,7 @@ def test_evaluations_under_other_rules_are_refused(rules):
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory):
-    return demo(tmp_path_factory.mktemp("demo") / "out", epochs=2, data_arguments={"source": "synthetic"}, progress=False)
+    return demo(tmp_path_factory.mktemp("demo") / "out", epochs=2, source="synthetic", progress=False)
 
 
 def test_the_demo_writes_what_it_names(result):
@@ -263,7 +262,7 @@ def test_the_demo_refuses_a_folder_that_is_taken(tmp_path):
 def test_results_survive_the_round_trip(tmp_path):
     folders = [tmp_path / f"run{seed}" for seed in (0, 1)]
     for seed, folder in enumerate(folders):
-        start_run(folder, data, one_stage("sasrec", 1), options={"dim": 8}, seed=seed, data_arguments={"source": "synthetic"})
+        start_run(folder, data, one_stage("sasrec", 1), options={"dim": 8}, seed=seed)
         continue_run(folder, data, device="cpu", progress=False)
     per_user, provenance = load_results(collect_runs(folders, tmp_path / "results.npz"))
     assert per_user["HR@20"].shape == (2, data.n_users) and [p["seed"] for p in provenance] == [0, 1]
@@ -293,7 +292,7 @@ def adrec(capsys, *words, code=0):
 def test_a_run_is_evaluated_with_its_own_window_everywhere(system, tmp_path, capsys):
     assert (data.lengths > 12).sum() > 50, "the window must cut many histories"
     options = {"dim": 8} | ({} if system == "sasrec" else {"steps": 4, "schedule": "cosine"})
-    start_run(tmp_path / "run", data, one_stage(system, 1), Settings(max_length=10), options, data_arguments={"source": "synthetic"})
+    start_run(tmp_path / "run", data, one_stage(system, 1), Settings(max_length=10), options)
     run = continue_run(tmp_path / "run", data, device="cpu", progress=False)
     for split in ("validation", "test"):
         assert evaluate(run.model, data, split).as_dict() == run.metrics[split]
@@ -338,7 +337,7 @@ def test_one_item_is_nothing_to_rank(tmp_path, capsys):
 
 
 def test_the_demo_lives_with_a_small_catalogue(tmp_path):
-    result = demo(tmp_path / "out", epochs=2, data_arguments={"source": str(log(tmp_path / "log.csv", length=9))}, progress=False)
+    result = demo(tmp_path / "out", epochs=2, source=log(tmp_path / "log.csv", length=9), progress=False)
     text = demo_text(result)
     assert list(result.table)[2:] == ["HR@10 %", "NDCG@10 %", "NLL nats"] and "points of NDCG@10" in text and "no HR or NDCG at 20" in text
     assert "HR@10" in result.files[-1].read_text() and "among the first ten" in result.files[-1].read_text()

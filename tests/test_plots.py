@@ -36,7 +36,7 @@ from adrec.plots import (
     plot_spectrum_history,
     styles,
 )
-from adrec.spectra import covariance_eigenvalues, marchenko_pastur_edges
+from adrec.spectra import MarchenkoPastur, covariance_eigenvalues
 
 SCHEDULES = {"fast": np.cumprod(np.full(10, 0.5)), "slow": np.cumprod(np.full(10, 0.9))}
 
@@ -232,7 +232,7 @@ def test_spectrum_shows_scaled_eigenvalues_the_band_and_the_edges():
     assert "random numbers, 95 % band (N = 300, d = 16)" in legend(ax) and ax.get_yscale() == "log"
     assert "centred, columns not scaled" in ax.get_title()
     dashed = sorted(line.get_ydata()[0] for line in ax.get_lines() if line.get_linestyle() == "--" and line.get_color() == "grey")
-    assert np.allclose(dashed, marchenko_pastur_edges(300, 16))
+    assert np.allclose(dashed, MarchenkoPastur(300, 16).edges)
 
 
 def test_the_band_holds_noise_and_nothing_else():
@@ -333,7 +333,7 @@ def test_spectrum_history_has_fixed_colours_a_contour_and_stages():
     assert mesh.get_clim() == (-1, 1) and mesh.get_array().shape == (16, 5), "step 10 counts once"
     white = ax.get_lines()[0]
     values = rec.eigenvalues[[0, 1, 3, 4, 5]]
-    above = (values / values.mean(1, keepdims=True) > marchenko_pastur_edges(300, 16)[1]).sum(1)
+    above = (values / values.mean(1, keepdims=True) > MarchenkoPastur(300, 16).edges[1]).sum(1)
     assert np.allclose(white.get_ydata(), above + 0.5) and above[-1] == 2
     assert [line.get_xdata()[0] for line in ax.get_lines()[1:]] == [10], "one boundary"
     assert "1 stage1 pre-train · 2 adrec fine-tune" in ax.get_xlabel()

@@ -15,7 +15,7 @@ import pytest
 from adrec import formats
 from adrec import read as module
 from adrec.checks import InputError
-from adrec.data import build_sequences
+from adrec.data import build_sequences, synthetic_data
 from adrec.read import (
     DataOptions,
     cache_folder,
@@ -578,12 +578,12 @@ def test_archives_and_folders(tmp_path, expected):
     with pytest.raises(InputError, match="no.zip: cannot be read"): load_data(tmp_path/"no.zip")
 
 def test_an_archive_that_grows_without_end_is_stopped(tmp_path, monkeypatch):
-    monkeypatch.setattr(formats, "_MOST_TIMES", 20)
-    monkeypatch.setattr(formats, "_MOST_BYTES", 1000)
+    monkeypatch.setattr(formats, "MOST_TIMES", 20)
+    monkeypatch.setattr(formats, "MOST_BYTES", 1000)
     path = write(tmp_path, "t.csv.gz", HEAD + "u1,i1,1\n" * 100_000)
     with pytest.raises(InputError, match="20 times its size"): load_data(path)
     monkeypatch.setattr(formats, "_LONGEST_LINE", 1_000_000)
-    monkeypatch.setattr(formats, "_MOST_TIMES", 10_000)
+    monkeypatch.setattr(formats, "MOST_TIMES", 10_000)
     with pytest.raises(InputError, match="a line is longer"): load_data(write(tmp_path, "z.csv.gz", HEAD + "0" * 6_000_000))
 
 
@@ -918,6 +918,16 @@ def test_what_no_frame_should_be(make, part):
     with pytest.raises(InputError, match=part) as caught: load_data(make(frame), min_rating=0, k_core=0)
     assert "\n" not in str(caught.value)
 
+def test_frames_of_polars():
+    polars = pytest.importorskip("polars")
+    frame = polars.DataFrame(ROWS, schema=["user_id", "item_id", "rating", "timestamp"], orient="row")
+    ours = pd.DataFrame(ROWS, columns=["user_id", "item_id", "rating", "timestamp"])
+    when = polars.from_epoch(polars.col("timestamp"), time_unit="s")
+    for theirs in (frame, frame.with_columns(polars.col("user_id").cast(polars.String).cast(polars.Categorical)), frame.with_columns(when),
+                   frame.with_columns(when.dt.replace_time_zone("Asia/Tokyo")), frame.with_columns(when.dt.strftime("%Y-%m-%d %H:%M:%S"))):
+        assert load_data(theirs, min_rating=0, k_core=0).fingerprint() == load_data(ours, min_rating=0, k_core=0).fingerprint()
+    with pytest.raises(InputError, match="not LazyFrame"): load_data(frame.lazy())
+
 def test_names_of_tables_and_options_of_files(monkeypatch, tmp_path):
     monkeypatch.setenv("ADREC_CACHE", str(tmp_path/"cache"))
     monkeypatch.setattr(module, "_CACHE_FROM", 0)
@@ -929,6 +939,19 @@ def test_names_of_tables_and_options_of_files(monkeypatch, tmp_path):
         with pytest.raises(InputError, match="no meaning for tables in memory"): load_data(ISO, **option)
     with pytest.raises(InputError, match="shop: .*k_core=99"): load_data(ISO, name="shop", k_core=99)
     assert load_data(ISO.set_axis([0, 1, 2], axis=1), user=0, item=1, time=2).fingerprint() == load_data(ISO).fingerprint()
+
+def test_data_carry_the_arguments_that_make_them_again(tmp_path, monkeypatch, cached):
+    monkeypatch.chdir(tmp_path)
+    Path("t.csv").write_text(RATED.replace("user_id", "who"))
+    whole = str((tmp_path/"t.csv").resolve())
+    said = dict(user="who", k_core=2, min_rating=0, name="shop")
+    for data in (load_data("t.csv", **said), load_data(Path("t.csv"), DataOptions(user="who"), k_core=2, min_rating=0, name="shop", cache=False)):
+        assert data.arguments == dict(source=whole) | said and json.dumps(data.arguments)
+    assert len(entries(tmp_path)) == 1 and load_data("t.csv", **said).arguments == data.arguments, "also from the cache"
+    monkeypatch.chdir(Path(__file__).parent)
+    assert_same(load_data(**data.arguments), data)
+    assert load_data("synthetic").arguments == dict(source="synthetic") and load_data(ISO).arguments is None
+    assert load_data("synthetic").fingerprint() == synthetic_data()[0].fingerprint() and synthetic_data()[0].arguments is None
 
 def test_any_path(tmp_path):
     class Here:

@@ -66,8 +66,10 @@ def test_a_long_training_is_recorded_less_often_and_boundaries_stay():
 def test_a_run_records_itself_in_the_first_process_only(tmp_path, monkeypatch):
     recorder, = run_recorder(tmp_path, 30)
     assert recorder.path == tmp_path/"spectra.npz" and recorder.sample == 30
+    in_memory, = run_recorder(None, 1000)
+    assert in_memory.path is None and (in_memory.sample, in_memory.every, in_memory.most) == (300, recorder.every, recorder.most)
     monkeypatch.setenv("RANK", "1"); monkeypatch.setenv("WORLD_SIZE", "2")
-    assert run_recorder(tmp_path, 30) == []
+    assert run_recorder(tmp_path, 30) == run_recorder(None, 30) == []
 
 
 def test_an_interrupted_recording_goes_on(tmp_path):

@@ -14,8 +14,7 @@ from adrec.report import _run_names, write_report
 from adrec.runs import continue_run, load_run, start_run
 
 def train_small(folder, data, stages, callbacks=()):
-    made = start_run(folder, data, stages, Settings(learning_rate=0.005, users_per_update=100, validate_every=1), dict(dim=16, heads=2),
-                     data_arguments=dict(source="synthetic"))
+    made = start_run(folder, data, stages, Settings(learning_rate=0.005, users_per_update=100, validate_every=1), dict(dim=16, heads=2))
     return continue_run(made.path, data, callbacks, "cpu", progress=False)
 
 
@@ -24,7 +23,8 @@ def data():
     "Synthetic users whose items have hostile titles and genres."
     made, _ = synthetic_data(users=150)
     titles = HOSTILE + [f"film {i}" for i in range(len(HOSTILE), made.n_items)]
-    return replace(made, item_info=made.item_info.assign(title=titles, genres=["<u>A</u>|B", "B", "C"] * (made.n_items // 3)))
+    return replace(made, item_info=made.item_info.assign(title=titles, genres=["<u>A</u>|B", "B", "C"] * (made.n_items // 3)),
+                   arguments=dict(source="synthetic"))
 
 
 @pytest.fixture(scope="module")

@@ -533,7 +533,7 @@ def test_data_that_have_moved_are_named_and_can_be_pointed_to(tmp_path):
     pd.DataFrame(rows, columns=["who", "item_id", "timestamp"]).to_csv(tmp_path/"log.csv", index=False)
     (tmp_path/"lag.csv").write_text("who,item_id,timestamp\n")  # near in name, and not meant
     arguments = dict(source=str(tmp_path/"log.csv"), user="who")
-    start_run(tmp_path/"run", load_data(**arguments), one_stage("sasrec", 1), EVERY, {"dim": 8}, data_arguments=arguments)
+    start_run(tmp_path/"run", load_data(**arguments), one_stage("sasrec", 1), EVERY, {"dim": 8})
     run = go(tmp_path/"run", None)
     (tmp_path/"log.csv").rename(tmp_path/"moved.csv")
     with pytest.raises(InputError, match="log.csv, and there is no such file now: .*--data FILE") as e: run.data()

@@ -9,15 +9,10 @@ from scipy import stats
 from adrec.schedule import (
     SCHEDULES,
     alphas_cumprod,
-    beta,
     betas_from_curve,
     check_betas,
-    cosine,
-    linear,
     noise_schedule,
-    pw_lin,
     signal_to_noise,
-    trunc_lin,
 )
 
 PARITY = np.load(Path(__file__).parent / "data" / "parity.npz")
@@ -38,7 +33,7 @@ def test_betas_equal_the_authors(key):
 
 def test_alphas_cumprod_equal_the_authors():
     "The parity file's own eight-step process is the default schedule."
-    np.testing.assert_allclose(alphas_cumprod(trunc_lin(8)), PARITY["schedule8/alphas_cumprod"], rtol=1e-14)
+    np.testing.assert_allclose(alphas_cumprod(noise_schedule("trunc_lin", 8)), PARITY["schedule8/alphas_cumprod"], rtol=1e-14)
 
 
 @pytest.mark.parametrize("name,library,tol", [("linear", "linear", 1e-6), ("cosine", "squaredcos_cap_v2", 1e-6)])
@@ -53,7 +48,7 @@ def test_thousand_steps_equal_diffusers(name, library, tol):
 @pytest.mark.parametrize("steps", [4, 32, 100])
 def test_beta_is_the_quantile_function(steps):
     u = np.arange(1, steps + 1) / steps
-    np.testing.assert_allclose(alphas_cumprod(beta(steps)), stats.beta.ppf(1 - u, 0.3, 10), rtol=1e-9, atol=1e-15)
+    np.testing.assert_allclose(alphas_cumprod(noise_schedule("beta", steps)), stats.beta.ppf(1 - u, 0.3, 10), rtol=1e-9, atol=1e-15)
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
@@ -74,19 +69,19 @@ def test_few_steps_are_fine_for_most_schedules(name, steps):
 
 def test_linear_needs_twenty_steps():
     for steps in range(2, 20):  # a single step never leaves the start of the line
-        with pytest.raises(ValueError, match=r"must lie in \(0, 1\]"): check_betas(linear(steps))
-    for steps in range(20, 60): check_betas(linear(steps))
+        with pytest.raises(ValueError, match=r"must lie in \(0, 1\]"): check_betas(noise_schedule("linear", steps))
+    for steps in range(20, 60): check_betas(noise_schedule("linear", steps))
 
 
 def test_trunc_lin_flattens_only_when_it_must():
-    for steps in range(2, 21): assert trunc_lin(steps)[-1] == pytest.approx(1 / steps + 0.01)
-    for steps in range(21, 60): assert trunc_lin(steps)[-1] == pytest.approx(20 / steps + 0.01)
+    for steps in range(2, 21): assert noise_schedule("trunc_lin", steps)[-1] == pytest.approx(1 / steps + 0.01)
+    for steps in range(21, 60): assert noise_schedule("trunc_lin", steps)[-1] == pytest.approx(20 / steps + 0.01)
 
 
 def test_pw_lin_needs_more_than_ten_steps():
     for steps in (1, 10):
         with pytest.raises(ValueError, match="more than 10 steps"): noise_schedule("pw_lin", steps)
-    assert len(pw_lin(11)) == 11
+    assert len(noise_schedule("pw_lin", 11)) == 11
 
 
 def test_betas_from_curve_and_alphas_cumprod_are_inverse():
@@ -95,7 +90,7 @@ def test_betas_from_curve_and_alphas_cumprod_are_inverse():
 
 
 def test_cosine_is_capped():
-    assert cosine(32).max() == 0.999
+    assert noise_schedule("cosine", 32).max() == 0.999
 
 
 @pytest.mark.parametrize("name,near", [("trunc_line", "trunc_lin"), ("cosin", "cosine"), ("pwlin", "pw_lin")])

@@ -15,6 +15,7 @@ from torch import nn
 from adrec import spectra
 from adrec.checks import InputError
 from adrec.spectra import (
+    MarchenkoPastur,
     alignment,
     alignment_null,
     as_table,
@@ -22,15 +23,10 @@ from adrec.spectra import (
     covariance_eigenvalues,
     effective_rank,
     effective_rank_null,
-    entropy_rank,
     information_abundance,
     information_abundance_null,
     iso_score,
     linear_cka,
-    marchenko_pastur_cdf,
-    marchenko_pastur_density,
-    marchenko_pastur_edges,
-    marchenko_pastur_spectrum,
     mean_cosine,
     mean_cosine_null_sd,
     noise_distance,
@@ -270,10 +266,6 @@ def test_scale_rotation_and_order_do_not_matter(score, uneven):
         assert score(same) == pytest.approx(score(uneven), rel=1e-9)
 
 
-def test_entropy_rank_edges():
-    assert np.isnan(entropy_rank([0, 0])) and entropy_rank([3, 0, 0]) == pytest.approx(1) and entropy_rank([2] * 7) == pytest.approx(7)
-
-
 @pytest.mark.parametrize("value", [0.1, -1e8, 1 / 3])
 def test_complete_collapse_has_no_rank_and_cosine_one(value):
     x = np.full((70_000, 3), value)  # more than one chunk
@@ -327,7 +319,7 @@ def test_participation_null_is_exact_for_small_tables(n, d):
 def test_nulls_at_the_edge_of_the_possible():
     assert participation_ratio_null(100, 1) == effective_rank_null(100, 1) == 1
     assert participation_ratio_null(2, 50) == 1 and effective_rank_null(2, 50) == pytest.approx(1)
-    for null in (effective_rank_null, participation_ratio_null, marchenko_pastur_edges, marchenko_pastur_spectrum, mean_cosine_null_sd):
+    for null in (effective_rank_null, participation_ratio_null, MarchenkoPastur, mean_cosine_null_sd):
         for shape in ((1, 5), (5, 0)):
             with pytest.raises(InputError, match="at least 2 items and 1 dimension"): null(*shape)
 
@@ -339,9 +331,9 @@ def test_effective_rank_null_meets_its_closed_form_for_many_items():
 @pytest.mark.parametrize("n, d", [(1001, 250), (1001, 64), (101, 100)])
 def test_marchenko_pastur_spectrum_follows_the_law(n, d):
     variance, gamma = 2.5, d / (n - 1)
-    low, high = marchenko_pastur_edges(n, d, variance)
+    low, high = MarchenkoPastur(n, d, variance).edges
     def density(x): return np.sqrt(max((high - x) * (x - low), 0)) / (2 * np.pi * gamma * variance * x)
-    spectrum = marchenko_pastur_spectrum(n, d, variance)
+    spectrum = MarchenkoPastur(n, d, variance).spectrum()
     assert (np.diff(spectrum) < 0).all() and low < spectrum[-1] and spectrum[0] < high
     for j in (0, d // 4, d // 2, d - 2):
         above = quad(density, spectrum[j], high, limit=200)[0]
@@ -352,13 +344,13 @@ def test_marchenko_pastur_spectrum_follows_the_law(n, d):
 
 @pytest.mark.parametrize("n, d", SHAPES[:4])
 def test_noise_stays_inside_its_edges(n, d):
-    low, high = marchenko_pastur_edges(n, d)
+    low, high = MarchenkoPastur(n, d).edges
     values = covariance_eigenvalues(rng(7).normal(size=(n, d)))
     assert 0.97 * low < values[-1] and values[0] < 1.03 * high
 
 
 def test_fewer_rows_than_dimensions():
-    spectrum = marchenko_pastur_spectrum(40, 100)
+    spectrum = MarchenkoPastur(40, 100).spectrum()
     assert np.count_nonzero(spectrum) == 39 and spectrum.mean() == pytest.approx(1)
     draws = np.mean([covariance_eigenvalues(rng(s).normal(size=(40, 100))) for s in range(20)], axis=0)
     assert np.allclose(draws, spectrum, rtol=0.06)
@@ -438,19 +430,20 @@ GOLDEN = [(3000, 64, 1.0, 0.787606530047094, 0.06814626604556), (3000, 64, 1.0, 
 
 @pytest.mark.parametrize("n, d, variance, value, share", GOLDEN)
 def test_distribution_function_golden(n, d, variance, value, share):
-    assert float(marchenko_pastur_cdf(value, n, d, variance)) == pytest.approx(share, abs=1e-10)
+    assert float(MarchenkoPastur(n, d, variance).cdf(value)) == pytest.approx(share, abs=1e-10)
 
 
 @pytest.mark.parametrize("n, d", [(3000, 64), (1008, 128), (60, 100), (129, 128), (50, 10)])
 def test_density_and_distribution_are_one_law(n, d):
-    low, high = marchenko_pastur_edges(n, d)
-    assert quad(lambda v: marchenko_pastur_density(v, n, d), low, high, limit=200)[0] == pytest.approx(1, abs=1e-6)
+    law = MarchenkoPastur(n, d)
+    low, high = law.edges
+    assert quad(law.density, low, high, limit=200)[0] == pytest.approx(1, abs=1e-6)
     values = np.linspace(low - 1, high + 1, 301)
-    cdf = marchenko_pastur_cdf(values, n, d)
+    cdf = law.cdf(values)
     assert (np.diff(cdf) >= -1e-12).all() and cdf[0] == pytest.approx(0, abs=1e-9) and cdf[-1] == pytest.approx(1)
-    assert marchenko_pastur_density([low - 0.1, high + 0.1, 0.0], n, d).tolist() == [0, 0, 0]
-    inner = marchenko_pastur_spectrum(n, d)[:min(n - 1, d)]
-    assert np.allclose(1 - marchenko_pastur_cdf(inner, n, d), (np.arange(len(inner)) + 0.5) / len(inner), atol=5e-3)
+    assert law.density([low - 0.1, high + 0.1, 0.0]).tolist() == [0, 0, 0]
+    inner = law.spectrum()[:min(n - 1, d)]
+    assert np.allclose(1 - law.cdf(inner), (np.arange(len(inner)) + 0.5) / len(inner), atol=5e-3)
 
 
 @pytest.mark.parametrize("n, d", [(200, 20), (60, 100), (50, 3)])
@@ -480,7 +473,7 @@ def test_noise_variance_ignores_strong_directions():
 def test_noise_distance_by_hand(uneven):
     values = covariance_eigenvalues(uneven)
     assert noise_distance(uneven, unit_rows=False) == pytest.approx(
-        kstest(values / values.mean(), lambda v: marchenko_pastur_cdf(v, 500, 20)).statistic, abs=1e-12)
+        kstest(values / values.mean(), MarchenkoPastur(500, 20).cdf).statistic, abs=1e-12)
 
 
 # ---- angles

@@ -168,9 +168,19 @@ def test_a_run_in_memory():
     with pytest.raises(InputError, match="the run has 39 items, and its model 40 vectors"): table_of(SimpleNamespace(model=MODEL, items=ITEMS[1:]))
 
 
+def test_a_frame_of_polars():
+    polars = pytest.importorskip("polars")
+    wide = polars.DataFrame({"item_id": IDS, **{f"dim_{j}": VECTORS[:, j] for j in range(VECTORS.shape[1])}})
+    for frame in (wide, polars.DataFrame({"item_id": IDS, "vector": VECTORS.tolist()}), polars.DataFrame({"item_id": IDS, "vector": VECTORS})):
+        assert table_of(frame).ids == IDS and np.array_equal(table_of(frame).vectors, VECTORS)
+        assert diagnose(frame, polars.Series(GENRES)).values == diagnose(VECTORS, GENRES).values
+        with pytest.raises(InputError, match="2 items, got 0"): diagnose(frame.clear())
+    with pytest.raises(InputError, match=r"LazyFrame: .*collect\(\)"): diagnose(wide.lazy())
+
+
 def test_a_run_folder():
     Path("run").mkdir()
-    Path("run/config.json").write_text(json.dumps({"data": {"name": "x", "arguments": None}}))
+    Path("run/config.json").write_text(json.dumps({"data": {"name": "x", "fingerprint": "0", "n_items": 40, "arguments": None}}))
     ITEMS.assign(interactions=range(40)).to_csv("run/items.csv")
     save_file({"item_embedding.weight": torch.tensor(np.vstack([np.zeros(6), VECTORS]))}, "run/model.safetensors")
     expected = collapse.diagnose(VECTORS, GENRES, np.arange(40))
