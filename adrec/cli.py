@@ -28,7 +28,6 @@ from adrec.shell import (
     run_line,
     sigterm_as_interrupt,
     visible,
-    with_whole_path,
 )
 
 # %% ../nbs/39_cli.ipynb #26d27a61
@@ -207,11 +206,13 @@ def _check_model_options(
     options:dict,  # those of the set `options` that were given
 ):
     "Raise `InputError` for a choice about the model that cannot be."
-    from adrec.systems import SYSTEMS
-    known = options_of(SYSTEMS[model]) if model in SYSTEMS else options
+    from adrec.systems import BUILT_IN, SYSTEMS
+    if model not in BUILT_IN: return  # it has been asked already, and knows its values best
+    known = options_of(SYSTEMS[model])
     for name, value in options.items():
         if name not in known:
-            raise InputError(f"{model} has no option {flag_of(name)}")
+            raise InputError(f"{model} has no option {flag_of(name)}; "
+                             f"it takes {', '.join(map(flag_of, known))}")
         least = {int: 1, float: 0}.get(type(value), value)
         if value < least:
             raise InputError(f"{flag_of(name)} should be {least} or more, not {value}")

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['TIES', 'TargetRanks', 'target_ranks', 'hit_rate', 'ndcg', 'mrr', 'log_rank', 'System', 'TrainableSystem',
            'check_system', 'inference', 'answer_nll', 'fit_temperature', 'MetricScale', 'metric_scale', 'metric_text',
-           'metric_names', 'Evaluation', 'metrics_that_fit', 'evaluation_notes', 'rank_metrics', 'system_device',
-           'evaluate', 'top_items', 'Interval', 'confidence_interval', 'protocol_text']
+           'metric_names', 'Evaluation', 'metrics_that_fit', 'evaluation_notes', 'rank_metrics', 'evaluate',
+           'top_items', 'Interval', 'confidence_interval', 'protocol_text']
 
 # %% ../nbs/01_ranking.ipynb #386f914e
 import inspect
@@ -402,7 +402,7 @@ def _seen_items(data, rows, split:str)->list: # one array of item numbers per ro
     return [data.sequence(int(row))[:-HELD_OUT[split]] for row in rows]
 
 # %% ../nbs/01_ranking.ipynb #5cada46c
-def system_device(system)->torch.device:
+def _system_device(system)->torch.device:
     "Where the system's parameters are; the CPU if it has none."
     parameters = system.parameters() if isinstance(system, nn.Module) else iter(())
     return next((p.device for p in parameters), torch.device("cpu"))
@@ -418,7 +418,7 @@ def _scored_batches(
     rows=None, # only these users
 ):             # yields rows (B,), answers (B,) and scores (B, N or more)
     "Ask a system about every user, a batch of users at a time."
-    device = system_device(system) if device is None else device
+    device = _system_device(system) if device is None else device
     generator = _seeded_generator(device, seed)
     for batch, answers in evaluation_batches(data, split, max_length, users_per_batch, rows):
         scores = _checked_scores(system, batch.to(device), data.n_items, generator)
@@ -501,7 +501,7 @@ def evaluate(
     _check_split(data, split)
     check_choice("tie rule", ties, TIES)
     check_choice("average", average, ("users", "batches"))
-    (ks, left_out), max_length = _chosen_cut_offs(ks, data), window_of(system, max_length)
+    (ks, left_out), max_length = _chosen_cut_offs(ks, data), _window_of(system, max_length)
     users_per_batch = check_whole("users_per_batch", users_per_batch)
     how = users_per_batch, max_length, seed, device
     if temperature is not None:

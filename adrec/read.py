@@ -229,7 +229,7 @@ def read_interactions(
     wanted = dict(user_id=options.user, item_id=options.item, timestamp=options.time,
                   rating=options.rating)
     if options.order == "lines": del wanted["timestamp"]
-    rules = dict(order=options.order, time_format=options.time_format,
+    rules:dict[str, Any] = dict(order=options.order, time_format=options.time_format,
                  drop_duplicates=options.drop_duplicates)
     if _is_table(source):
         where = type(source).__name__

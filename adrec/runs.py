@@ -233,7 +233,7 @@ def _repr_html_(self:Run)->str:
 # %% ../nbs/34_runs.ipynb #51417e7e
 def describe_run(
     data:SequenceData, stages, settings=None, options=None, seed:int=0, pretrained=None,
-    precision:str="no", arguments:dict|None=None, allow_code=(),  # see `start_run`
+    precision:str="no", allow_code=(),  # see `start_run`
     model=None,               # a system that is built already
     path=Path("config.json"), # of the file, for messages
 )->dict:
@@ -244,16 +244,16 @@ def describe_run(
                for key, value in (options or {}).items()}
     check_options(options, [stage.system for stage in stages], path)
     check_recipe(data, stages, settings, options, seed, pretrained, precision, model)
-    config = dict(system=stages[-1].system, data=_about(data, arguments), seed=seed,
+    config = dict(system=stages[-1].system, data=_about(data), seed=seed,
                   precision=precision, options=options, settings=asdict(settings),
                   stages=[asdict(stage) for stage in stages], versions=_versions())
     try: text = json_text(config)
     except TypeError as e: raise InputError(f"options have to be values of JSON: {e}") from e
     return check_config(text, path)
 
-def _about(data:SequenceData, arguments)->dict:
+def _about(data:SequenceData)->dict:
     return dict(name=data.name, fingerprint=data.fingerprint(), n_items=data.n_items,
-                arguments=arguments)
+                arguments=data.arguments)
 
 def _versions()->dict:
     return dict(python=platform.python_version(), torch=torch.__version__, numpy=np.__version__,
@@ -268,13 +268,12 @@ def start_run(
     seed:int=0,                   # of everything random
     pretrained=None,              # an item table (N, D) to use instead of a first system
     precision:str="no",           # "no" for float32, or "bf16"
-    data_arguments:dict|None=None,# the arguments of `load_data` that make these data again
     allow_code=(),                # modules that may be imported, see `adrec.systems`
 )->RunFolder:
     "Write down what a run will do, in a new folder; `InputError`, and no folder, if it cannot."
     folder = RunFolder(out)
     config = describe_run(data, stages, settings, options, seed, pretrained, precision,
-                       data_arguments, allow_code, path=folder / "config.json")
+                          allow_code, path=folder / "config.json")
     if is_main_process(): folder.create(config, data, pretrained)
     wait_for_everyone()
     return folder
@@ -437,33 +436,25 @@ def train(
     **options,            # fields of `Settings`, such as learning_rate; options of the system
 )->Run:
     "Train a system and judge it; popularity, markov and itemknn are fitted. `InputError` if wrong."
-    data, arguments = _loaded(data)
+    if not isinstance(data, SequenceData): data = load_data(data)
     if (counting := _counting(system, options)) is not None:
         if out is not None: raise InputError("a system that counts needs no run folder: leave out=")
-        return _fitted(data, *counting, seed, arguments)
+        return _fitted(data, *counting, seed)
     model = system if isinstance(system, torch.nn.Module) else None
     name = find_system(system if model is None else type(system), allow_code)
     settings, options = _sort_options(name, settings, options, model)
     stages = _recipe(name, model, epochs, warm_up, pre_train, freeze_items, table_std)
     table = _table(pretrained, data)
     if out is not None and model is None:
-        start_run(out, data, stages, settings, options, seed, table, precision, arguments)
+        start_run(out, data, stages, settings, options, seed, table, precision)
         watching = [*run_recorder(out, data.n_items), *callbacks]
         return continue_run(out, data, watching, device, progress)
     if out is not None: RunFolder(out).check_free()
-    config = describe_run(data, stages, settings, options, seed, table, precision, arguments,
-                       model=model)
+    config = describe_run(data, stages, settings, options, seed, table, precision, model=model)
     run = _train_in_memory(data, config, table, model, callbacks, device, progress)
     return run if out is None else run.save(out)
 
 # %% ../nbs/34_runs.ipynb #be733341
-def _loaded(data)->tuple:
-    "The data, and the arguments with which `load_data` finds them again, or None."
-    if isinstance(data, SequenceData): return data, None
-    if not isinstance(data, (str, Path)): return load_data(data), None
-    source = str(data) if str(data) in DATA_SETS else str(Path(data).absolute())
-    return load_data(data), dict(source=source)
-
 def _sort_options(name:str, settings, options:dict, model)->tuple[Settings, dict]:
     "The settings, and the options of the system; `InputError` for a word that neither knows."
     of_settings = [field.name for field in fields(Settings)]

@@ -20,8 +20,7 @@ import threading
 import traceback
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import replace
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import App, Parameter, exceptions
 
@@ -33,6 +32,7 @@ from adrec.options import (
     PlainHelp,
     flag_of,
     given_options,
+    kinds_of,
     option_class,
     options_of,
     parameters_of,
@@ -280,16 +280,16 @@ _DATA_FLAGS = {"source": "--data NAME|FILE", "user": "--user-column NAME",
                "item": "--item-column NAME", "time": "--time-column NAME",
                "rating": "--rating-column NAME"}
 
-def _reading_options()->list:
+def _reading_options(words)->list:
     "How a log is read."
     from adrec.read import DataOptions
     return [*options_of(DataOptions).values()]
 
-def _data_options()->list:
+def _data_options(words)->list:
     "Which data, and how they are read."
     text = ("a built-in data set (adrec data lists them) or a file: CSV, TSV, Parquet, JSON lines; "
             "packed or not")
-    return [Option("source", str, None, text), *_reading_options()]
+    return [Option("source", str, None, text), *_reading_options(words)]
 
 option_set("data", "Data", _data_options, _DATA_FLAGS)
 option_set("reading", "Data", _reading_options, _DATA_FLAGS)

@@ -7,7 +7,6 @@ __all__ = ['RUN_DATA', 'Table', 'config_text', 'read_tables', 'table_of', 'diagn
 
 # %% ../nbs/29_tables.ipynb #da8c6afd
 import csv
-import json
 import os
 import zipfile
 import zlib
@@ -35,6 +34,7 @@ from adrec.columns import (
     open_text,
     text_frame,
 )
+from .options import parse_json
 from .spectra import as_table
 from .vectors import choose_array, read_parquet_table, read_vectors, takes_key
 

@@ -24,7 +24,14 @@ import pyarrow.parquet as pq
 from safetensors import deserialize
 from safetensors.numpy import save
 
-from .archives import PACKINGS, file_kind, raw_blocks, text_blocks
+from adrec.archives import (
+    MOST_BYTES,
+    MOST_TIMES,
+    PACKINGS,
+    file_kind,
+    raw_blocks,
+    text_blocks,
+)
 from .checks import InputError, nearest_hint, one_line, shown, write_atomically
 from adrec.columns import (
     bare_name,
