@@ -6,15 +6,16 @@
 __all__ = ['main']
 
 # %% ../nbs/39_cli.ipynb #f9deb0f0
+import atexit
 import csv
+import gc
 import shlex
-import signal
 import sys
-import threading
 from contextlib import contextmanager
 from pathlib import Path
 
 import adrec.checkup  # noqa: F401 (the command `diagnose`)
+import adrec.compare  # noqa: F401 (the command `compare`)
 from .checks import InputError, nearest_hint, shown
 from .options import flag_of, options_of
 from adrec.shell import (
@@ -25,6 +26,7 @@ from adrec.shell import (
     print_json,
     print_note,
     run_line,
+    sigterm_as_interrupt,
     visible,
     with_whole_path,
 )
@@ -47,6 +49,7 @@ def main(
     arguments=None,  # words of the command line; those of this process if None
 ):
     "Run `adrec`. Bad input becomes one line on stderr and exit code 2; `--debug` tells all."
+    if arguments is None: atexit.register(gc.freeze)  # a process that ends need not be tidied up
     run_line(sys.argv[1:] if arguments is None else list(arguments), _ABOUT, _EXAMPLES)
 
 # %% ../nbs/39_cli.ipynb #f11865a5
@@ -142,14 +145,17 @@ def _print_protocol(
     print()
 
 def _print_metrics(
-    rows:dict,  # what to call it → metrics as fractions
+    rows:dict,  # what to call it → metrics, as `Evaluation.as_dict` has them
 ):
-    "Print one line of percentages per row."
-    names = [name for name in next(iter(rows.values())) if "@" in name or name == "MRR"]
-    body = []
-    for title, metrics in rows.items():
-        body.append([title, *(f"{100 * metrics[name]:.2f}" for name in names)])
-    print_columns([["%", *names], *body], right=range(1, len(names) + 1))
+    "Print one line per row: those in percent, and then those in nats."
+    from adrec.ranking import metric_names, metric_scale
+    by_unit = {}
+    for name in metric_names(next(iter(rows.values()))):
+        by_unit.setdefault(metric_scale(name).unit, []).append(name)
+    for unit, names in by_unit.items():
+        body = [[title, *(metric_scale(name).write(metrics[name]) for name in names)]
+                for title, metrics in rows.items()]
+        print_columns([[unit, *names], *body], right=range(1, len(names) + 1))
 
 # %% ../nbs/39_cli.ipynb #7e098061
 @command(
@@ -175,9 +181,11 @@ def _evaluate_command(
     """Measure how well a run, or a simple rival, ranks.
 
     All items are ranked for every user; HR@K, NDCG@K (K = 5, 10, 20, or --k) and MRR say where
-    the held-out one stands. A run is judged on the data that it was trained on; --data is needed
-    only if their file has moved. Metrics are means over users, in percent; in JSON they are
-    fractions."""
+    the held-out one stands, in percent; higher is better. The log rank, the mean logarithm of its
+    place, and NLL, minus the logarithm of the probability that the scores gave it, are in nats;
+    lower is better. For NLL the scores are divided by one temperature, which is fitted on the
+    validation split. All are means over users; in JSON, percentages are fractions. A run is judged
+    on the data that it was trained on; --data is needed only if their file has moved."""
     from adrec.ranking import evaluate
     try: cut_offs = k and tuple(int(part) for part in k.split(","))
     except ValueError as e:
@@ -272,15 +280,6 @@ def _check_resumed(
 
 # %% ../nbs/39_cli.ipynb #f7d88454
 @contextmanager
-def _sigterm_as_interrupt():
-    "Inside, SIGTERM is a `KeyboardInterrupt` that carries its exit code; afterwards what it was."
-    if threading.current_thread() is not threading.main_thread(): return (yield)
-    def interrupt(number, frame): raise KeyboardInterrupt(128 + number)
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try: yield
-    finally: signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
-
-@contextmanager
 def _guarded(
     out:str,       # the run folder
     fresh:bool,    # was it begun just now?
@@ -289,7 +288,7 @@ def _guarded(
     "Say how to resume after Ctrl-C, SIGTERM, a full disk; remove a run in which nothing happened."
     line = shlex.join(["adrec", "train", "--resume", "--out", out])
     try:
-        with _sigterm_as_interrupt(): yield
+        with sigterm_as_interrupt(): yield
     except KeyboardInterrupt as stop:
         if is_speaker(): print(f"adrec: interrupted; to continue:  {line}", file=sys.stderr)
         sys.exit(stop.args[0] if stop.args else 130)

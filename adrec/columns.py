@@ -18,12 +18,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from .archives import file_kind, text_blocks
 from .checks import InputError, nearest_hint, shown
-from .formats import file_kind, text_blocks
+from .fields import known_names, plain_name
 
 # %% ../nbs/25_columns.ipynb #0e0def91
 ROLE_NAMES = {  # as `bare_name` makes them; of labels, the first is the likeliest
-    "id": "item_id itemid item id iid asin parent_asin sku isbn token word key".split(),
+    "id": ["item", "id", "iid", "sku", "isbn", "token", "word", "key"],  # see `column_role`
     "index": ["index", "#", "", "row", "no", "nr", "number", "__index_level_0__"],
     "label": "label labels genres genre categories category class cluster".split(),
     "other": ("title name year price rating count popularity timestamp time date target split "
@@ -39,6 +40,7 @@ def column_role(
 )->str:     # a key of `ROLE_NAMES`, or nothing
     "What the name of a column says about it: movieId, movie_id and Movie ID are ids, grid is none."
     as_written, bare = str(name).split(":token")[0].strip(), bare_name(name)
+    if plain_name(bare) in known_names("item_id"): return "id"
     if re.search(r"(?i:(^|[\W_])ids?)$|[a-z]I[dD]$", as_written): return "id"
     if "unnamed:" in bare: return "index"  # so pandas calls what has no name
     return next((role for role, names in ROLE_NAMES.items() if bare in names), "")

@@ -509,12 +509,14 @@ def evaluation_batches(
     split:str="test",         # "test" or "validation"
     max_length:int=50,        # longest history
     users_per_batch:int=256,  # users in a batch
+    rows=None,                # only these users, rows of the data set; None: everybody
 ):                            # yields (`Batch` without target, answers (B,)), each user once
     "Every user's history before the held-out item, and that item; similar lengths together."
     check_choice("split", split, HELD_OUT)
     ends = data.offsets[1:] - HELD_OUT[split]  # where each answer stands
     lengths = np.minimum(ends - data.offsets[:-1], max_length)
     order = np.argsort(lengths, kind="stable")
+    if rows is not None: order = order[np.isin(order, rows)]
     for first in range(0, len(order), users_per_batch):
         users = order[first:first + users_per_batch]
         history = _gather_padded(data.items, (ends - lengths)[users], lengths[users])

@@ -17,14 +17,14 @@ import pandas as pd
 from .checks import write_atomically
 from .counting import BASELINES
 from .data import SequenceData
-from .experiments import comparison_sentences
+from .experiments import comparison_sentences, interval_table
 from .folders import check_free
 from .plots import figure_bytes, plot_history, plot_intervals, plot_spectrum
 from adrec.ranking import (
     confidence_interval,
     evaluate,
     evaluation_notes,
-    interval_table,
+    metric_scale,
     metrics_that_fit,
 )
 from .read import load_data
@@ -67,14 +67,15 @@ def _train_both(
 
 # %% ../nbs/35_demo.ipynb #e4086a0f
 def _table(evaluations:dict, runs:dict, metrics=("HR@20", "NDCG@20"))->pd.DataFrame:
-    "Epochs of training, and metrics in percent with half the width of their 95 % interval."
+    "Epochs of training, and metrics with half the width of their 95 % interval."
     rows = []
     for name, e in evaluations.items():
         row = {"system": name,
                "epochs": runs[name].epochs_trained() if name in runs else "needs none"}
         for metric in metrics:
             i = confidence_interval(e.per_user[metric])
-            row[f"{metric} %"] = f"{100 * i.mean:.2f} ± {100 * (i.high - i.mean):.2f}"
+            scale = metric_scale(metric)
+            row[f"{metric} {scale.unit}"] = f"{scale.write(i.mean)} ± {scale.write(i.high - i.mean)}"
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -131,7 +132,7 @@ def demo(
     systems |= {name: run.model for name, run in runs.items()}
     evaluations = {name: evaluate(system, data) for name, system in systems.items()}
     metrics = metrics_that_fit(("HR@20", "NDCG@20"), data.n_items)
-    table = _table(evaluations, runs, metrics)
+    table = _table(evaluations, runs, (*metrics, "NLL"))
     files = [write_atomically(out / "comparison.csv", table.to_csv(index=False)),
              *_figures(out, evaluations, runs)]
     for run in runs.values(): files += sorted(run.folder.path.iterdir())

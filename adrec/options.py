@@ -67,10 +67,15 @@ def parameters_of(
 def _declarations(
     system,   # a function, a class, a dataclass, or a `partial` of one
 )->list:      # what declares its options, the nearest first
-    "A function or a dataclass by itself; of a class its `__init__` and those of its bases."
+    "A function or a dataclass by itself; of a class its `__init__`, and those it passes words to."
     call = getattr(system, "func", system)
     if not inspect.isclass(call) or is_dataclass(call): return [call]
-    return [c.__init__ for c in call.__mro__ if "__init__" in vars(c) and c is not object]
+    found = []
+    for made in (c.__init__ for c in call.__mro__ if "__init__" in vars(c) and c is not object):
+        found.append(made)
+        kinds = [p.kind for p in inspect.signature(made).parameters.values()]
+        if inspect.Parameter.VAR_KEYWORD not in kinds: break
+    return found
 
 def options_of(
     systems,  # a function, a class, a dataclass, a `partial`; or several of them

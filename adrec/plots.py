@@ -274,17 +274,18 @@ def plot_intervals(
     ax=None,               # axes to draw on; None makes a figure
 ):                         # the axes
     "Averages with their intervals, a row per system; InputError for a metric not in the table."
+    from adrec.ranking import metric_scale  # it loads torch, and no other figure needs that
     if metric not in (metrics := list(dict.fromkeys(name for name, _ in table.columns))):
         raise InputError(f"the table has no metric {metric!r}; it has {', '.join(metrics)}")
-    ax = new_axes(ax, (6, 0.9 + 0.42 * len(table)))
+    ax, scale = new_axes(ax, (6, 0.9 + 0.42 * len(table))), metric_scale(metric)
     for row, (name, style) in enumerate(styles(list(table.index)).items()):
         mean, low, high = (table.loc[name, (metric, part)] for part in ("mean", "low", "high"))
         ax.plot([low, high], [row, row], color=style["color"], lw=2)
         ax.plot(mean, row, color=style["color"], marker=style["marker"], markersize=8)
-        ax.annotate(f"{mean:.2f}", (mean, row), (0, 7), textcoords="offset points", ha="center")
+        ax.annotate(f"{mean:.{scale.decimals}f}", (mean, row), (0, 7), textcoords="offset points", ha="center")
     ax.set(yticks=range(len(table)), yticklabels=table.index, ylim=(len(table) - 0.4, -0.7),
-           xlabel=f"{metric}, % (line: 95 % interval over users)")
-    ax.set_xlim(left=0)
+           xlabel=f"{metric}, {scale.unit} (line: 95 % interval over users)")
+    if scale.better > 0: ax.set_xlim(left=0)
     return ax
 
 # %% ../nbs/16_plots.ipynb #7e29c7a8

@@ -19,6 +19,7 @@ from .checks import InputError, write_atomically
 from .collapse import VERDICTS, diagnose
 from .counting import BASELINES
 from .data import SequenceData, training_pairs
+from .experiments import interval_table
 from .explorer import TEMPLATES, check_page_path, explorer, genre_text, unique_titles
 from .maps import anchor_items, neighbour_table, plot_collapse_map, plot_pca
 from adrec.plots import (
@@ -30,7 +31,7 @@ from adrec.plots import (
     plot_spectrum,
     plot_spectrum_history,
 )
-from .ranking import evaluate, evaluation_notes, interval_table, metrics_that_fit
+from .ranking import evaluate, evaluation_notes, metric_scale, metrics_that_fit
 from .recipes import Settings
 from .recorder import load_recording
 
@@ -236,18 +237,24 @@ def _training(evidence:Evidence)->Section:
 # %% ../nbs/32_report.ipynb #5ed1413d
 def _metrics_explained(metrics)->str:
     "What the metrics of the table mean, for a reader who never saw them."
-    if metrics == ("MRR",): return "MRR is the mean of 1 / place of the hidden item. "
+    likely = ("NLL asks how likely the hidden item was by the system's scores: it is minus the "
+              "logarithm of that probability, and lower is better. " if "NLL" in metrics else "")
+    if metrics[0] == "MRR": return f"MRR is the mean of 1 / place of the hidden item. {likely}"
     places = {5: "five", 10: "ten", 20: "twenty"}[int(metrics[0].partition("@")[2])]
     return (f"{metrics[0]} is the share of users whose hidden item is among the first {places}; "
-            f"{metrics[1]} also asks how high it stands. ")
+            f"{metrics[1]} also asks how high it stands. {likely}")
 
 def _ranking(evidence:Evidence)->Section:
     "Metrics with intervals over users, baselines included."
-    metrics = metrics_that_fit(("HR@20", "NDCG@20"), evidence.data.n_items)
-    table, main = interval_table(evidence.evaluations, metrics), metrics[-1]
-    interval = lambda m: f"{m['mean']:.2f} ({m['low']:.2f} to {m['high']:.2f})"
-    rows = [[name, *(interval(table.loc[name, metric]) for metric in metrics)]
-            for name in table.index]
+    fitting = metrics_that_fit(("HR@20", "NDCG@20"), evidence.data.n_items)
+    measured = all("NLL" in e.per_user for e in evidence.evaluations.values())
+    metrics, main = (*fitting, "NLL") if measured else fitting, fitting[-1]
+    table = interval_table(evidence.evaluations, metrics)
+    def interval(name, metric):
+        mean, low, high = (f"{part:.{metric_scale(metric).decimals}f}"
+                           for part in table.loc[name, metric])
+        return f"{mean} ({low} to {high})"
+    rows = [[name, *(interval(name, metric) for metric in metrics)] for name in table.index]
     best, first = table[main, "mean"].idxmax(), next(iter(evidence.evaluations.values()))
     text = (f"All {evidence.data.n_items:,} items are ranked for each of the same {first.users:,} "
             f"users. {_metrics_explained(metrics)}Popularity, Markov and ItemKNN only count: a "
@@ -259,7 +266,7 @@ def _ranking(evidence:Evidence)->Section:
               "that.")
     picture = _picture(plot_intervals(table, main), f"{main} of all systems with 95 % "
                        "intervals over users; the numbers are those of the table above")
-    head = ["system", *(f"{metric} %, 95 % interval" for metric in metrics)]
+    head = ["system", *(f"{m} {metric_scale(m).unit}, 95 % interval" for m in metrics)]
     return Section("How well it ranks", [text, dict(head=head, rows=rows, right=True), *notes,
                                          picture, advice])
 

@@ -21,6 +21,7 @@ import pandas as pd
 
 from . import collapse
 from .agreement import Agreement, measure_agreement
+from .archives import PACKINGS, file_kind
 from .checks import InputError, one_line, shown
 from adrec.columns import (
     ROLE_NAMES,
@@ -35,7 +36,6 @@ from adrec.columns import (
     open_text,
     text_frame,
 )
-from .formats import file_kind
 from .spectra import as_table
 from .vectors import choose_array, read_parquet_table, read_vectors, takes_key
 
@@ -356,7 +356,7 @@ def _label_frame(path, ids=None, header:int|None=0)->pd.DataFrame:
     if kind in (".csv", ".tsv"): return text_frame(path, header=header)
     if kind != ".parquet":
         raise InputError(f"{path}: labels are read from .csv, .tsv, .parquet or .txt, "
-                         "with or without .gz or .zip")
+                         f"with or without {', '.join(PACKINGS)}")
     frame = read_parquet_table(path).to_pandas()
     if not isinstance(frame.index, pd.RangeIndex): frame = frame.reset_index()
     def text(cell): return "|".join(map(str, cell)) if np.ndim(cell) else str(cell)

@@ -292,7 +292,7 @@ def validate(self:Training)->dict:  # the validation metrics
     "Rank the validation items; keep the weights if they are the best so far."
     settings, metrics = self.settings, {}
     if self.processes.number == 0:
-        metrics = evaluate(self.model, self.data, "validation",
+        metrics = evaluate(self.model, self.data, "validation", likelihood=False,
                            max_length=settings.max_length).metrics
     if self.processes.count > 1:
         shared = [metrics]

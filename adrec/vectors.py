@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from safetensors import deserialize
 from safetensors.numpy import save
 
+from .archives import PACKINGS, file_kind, raw_blocks, text_blocks
 from .checks import InputError, nearest_hint, one_line, shown, write_atomically
 from adrec.columns import (
     bare_name,
@@ -34,7 +35,6 @@ from adrec.columns import (
     open_text,
     read_text_table,
 )
-from .formats import file_kind, raw_blocks, text_blocks
 
 # %% ../nbs/28_vectors.ipynb #dcd035ea
 _KINDS = {  # how such a file begins, and what to say of it
@@ -413,7 +413,7 @@ def takes_key(
         why = "its ending is unknown"
         if pickled: why = "a pickle can run any program when it is opened"
         raise InputError(f"{path} is not read: {why}; known are {', '.join(TABLE_READERS)}, "
-                         "with or without .gz or .zip, and run folders")
+                         f"with or without {', '.join(PACKINGS)}, and run folders")
     return TABLE_READERS[file_kind(path)][0] not in (_read_npy, _read_words)
 
 def read_vectors(

@@ -4,6 +4,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported; the kernels of notebooks inherit it
@@ -15,6 +16,20 @@ sys.path.insert(0, str(ROOT/"tools"))
 def root() -> Path:
     "The repository."
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def data():
+    "80 users and 30 items in three clusters: enough for a training of seconds."
+    from adrec.data import synthetic_data
+    return synthetic_data(users=80, items=30, clusters=3, dim=4, mean_length=8, seed=3)[0]
+
+
+@pytest.fixture(scope="session")
+def uneven():
+    "A table that is nothing special: an offset, falling variances, correlated columns."
+    from small_examples import rng
+    return rng(1).normal(size=(500, 20)) * np.arange(1, 21) ** -0.7 @ rng(2).normal(size=(20, 20)) + 0.3
 
 
 @pytest.fixture(scope="module")

@@ -13,25 +13,17 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from small_examples import EVERY, OPTIONS
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from adrec import devices, process_number, systems, training
 from adrec.checks import InputError, write_atomically
-from adrec.data import synthetic_data
 from adrec.devices import find_device, is_main_process, own_random_numbers
 from adrec.ranking import evaluate
 from adrec.recipes import Stage, check_recipe, check_seed, one_stage, stage_groups, three_stages
 from adrec.runs import continue_run, load_run, start_run
 from adrec.systems import build_system, set_items
 from adrec.training import Settings, Training, read_checkpoint, train_stages
-
-OPTIONS = {"dim": 8, "blocks": 1, "heads": 2, "steps": 4}
-EVERY = Settings(users_per_update=32, length_groups=3, validate_every=1, patience=100, learning_rate=3e-3)
-
-
-@pytest.fixture(scope="module")
-def data(): return synthetic_data(users=80, items=30, clusters=3, dim=4, mean_length=8, seed=3)[0]
-
 
 @pytest.fixture(scope="module")
 def run(data, tmp_path_factory):

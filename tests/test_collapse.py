@@ -8,6 +8,7 @@ import pytest
 import torch
 from scipy.stats import norm, skew
 from sklearn.neighbors import NearestNeighbors
+from small_examples import SHAPES, Model, rng
 from torch import nn
 
 from adrec import collapse
@@ -30,24 +31,6 @@ from adrec.spectra import (
     participation_ratio_null,
     spectral_scores,
 )
-
-SHAPES = [(3000, 64), (1008, 128), (12301, 128), (20000, 32), (60, 100)]
-
-
-def rng(seed=0): return np.random.default_rng(seed)
-
-
-@pytest.fixture(scope="module")
-def uneven():  # nothing special: an offset, falling variances, correlated columns
-    return rng(1).normal(size=(500, 20)) * np.arange(1, 21) ** -0.7 @ rng(2).normal(size=(20, 20)) + 0.3
-
-
-class Model(nn.Module):
-    def __init__(self, table):
-        super().__init__()
-        self.table = table
-    def item_embeddings(self): return self.table
-
 
 def test_lengths_of_rows_do_not_make_structure():
     x = rng().normal(size=(3000, 64)) * np.exp(rng(1).normal(size=(3000, 1)))

@@ -6,6 +6,7 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
+from nbclient.exceptions import DeadKernelError
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from notebooks import LANGUAGE, differences, notebooks, run, same_number, same_text, unfit_outputs
 
@@ -136,6 +137,27 @@ def test_cells_marked_eval_false_are_skipped_and_keep_their_outputs(tmp_path):
     stored = notebook([new_output("stream", name="stdout", text="an hour later")], "#| eval: false\n1 / 0")
     nbformat.write(stored, tmp_path/"skips.ipynb")
     assert not differences(stored, run(tmp_path/"skips.ipynb"))
+
+
+def test_a_page_leaves_no_trace_in_the_next(tmp_path):
+    "Pages run in forks of one process: what one does to its libraries, its folder and its environment, the next does not see."
+    look = ("import os, random, sys, torch; from matplotlib import rcParams\n"
+            "print('mark' in globals(), 'mark' in os.environ, hasattr(torch, 'mark'), 'mark' in sys.path, rcParams['lines.linewidth'], "
+            "torch.get_default_dtype(), torch.initial_seed(), random.random() == 0.5, rcParams['backend'], os.path.basename(os.getcwd()))")
+    spoil = ("mark = os.environ['mark'] = torch.mark = 'here'; sys.path.append('mark'); rcParams['lines.linewidth'] = 9; "
+             "torch.set_default_dtype(torch.float64); torch.manual_seed(7); random.random = lambda: 0.5; os.mkdir('below'); os.chdir('below')")
+    seen = []
+    for name in ("one", "two"):
+        (tmp_path/name/"page").mkdir(parents=True)
+        nbformat.write(new_notebook(cells=[new_code_cell(look), new_code_cell(spoil), new_code_cell(look)]), tmp_path/name/"page/p.ipynb")
+        seen += [cell.outputs[0].text for cell in run(tmp_path/name/"page/p.ipynb").cells[::2]]
+    assert seen[0] == seen[2] != seen[1] == seen[3]
+    assert seen[0].startswith("False False False False 1.5 torch.float32") and seen[0].endswith("inline page\n"), seen[0]
+
+
+def test_a_kernel_that_dies_is_noticed(tmp_path):
+    nbformat.write(notebook([], "import os; os._exit(3)"), tmp_path/"dies.ipynb")
+    with pytest.raises(DeadKernelError): run(tmp_path/"dies.ipynb")
 
 
 @pytest.mark.parametrize("outputs, complaint", [

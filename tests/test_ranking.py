@@ -1,30 +1,40 @@
 "Ranking against brute force and scikit-learn."
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from scipy import stats
+from scipy import optimize, stats
 from sklearn.metrics import ndcg_score
 
+from adrec import ranking
 from adrec.checks import InputError
 from adrec.counting import BASELINES, Popularity
 from adrec.data import SequenceData, evaluation_batches, history_batch, synthetic_data
+from adrec.experiments import interval_table
 from adrec.ranking import (
     TIES,
     System,
+    TargetRanks,
     TrainableSystem,
     _average_metric,
+    answer_nll,
     check_system,
     confidence_interval,
     evaluate,
     evaluation_notes,
+    fit_temperature,
     hit_rate,
-    interval_table,
+    log_rank,
+    metric_names,
+    metric_scale,
+    metric_text,
     metrics_that_fit,
     mrr,
     ndcg,
     protocol_text,
-    seed_interval,
+    rank_metrics,
     target_ranks,
     top_items,
 )
@@ -143,7 +153,7 @@ def test_an_extra_column_competes_but_is_never_recommended(synthetic):
 def test_batches_bound_the_memory_and_do_not_change_the_result(movies):
     scores = torch.rand(movies.n_users, movies.n_items, generator=torch.Generator().manual_seed(0))
     small, large = Fixed(scores), Fixed(scores)
-    a, b = evaluate(small, movies, users_per_batch=100), evaluate(large, movies, users_per_batch=1000)
+    a, b = (evaluate(system, movies, users_per_batch=n, likelihood=False) for system, n in ((small, 100), (large, 1000)))
     assert max(len(batch.users) for batch in small.batches) == 100 and len(large.batches) == 1
     assert a.metrics == b.metrics
     np.testing.assert_array_equal(a.user_rows, np.arange(movies.n_users))
@@ -152,7 +162,7 @@ def test_batches_bound_the_memory_and_do_not_change_the_result(movies):
 
 def test_result_has_the_keys_of_the_command_line(movies):
     found = evaluate(Popularity().fit(movies), movies).as_dict()
-    assert {"HR@5", "NDCG@5", "HR@10", "NDCG@10", "HR@20", "NDCG@20", "MRR", "users", "split", "ties"} <= set(found)
+    assert {"HR@5", "NDCG@5", "HR@10", "NDCG@10", "HR@20", "NDCG@20", "MRR", "log rank", "NLL", "users", "split", "ties"} <= set(found)
     assert found["users"] == 938 and found["split"] == "test" and found["ties"] == "expected"
 
 @pytest.mark.parametrize("split, cut", [("test", 1), ("validation", 2)])
@@ -210,6 +220,7 @@ def system_on(name, data):
 def test_a_list_without_seen_items_never_holds_a_seen_answer(name, split):
     data = repeats(1.0)
     found = evaluate(system_on(name, data), data, split, filter_seen=True)
+    assert found.metrics.pop("log rank") == pytest.approx(np.log(data.n_items)), "a miss stands at the very end"
     assert set(found.metrics.values()) == {0.0} and found.hidden_answers == data.n_users
     assert found.users == data.n_users # nobody is left out
     assert evaluate(system_on(name, data), data, split).hidden_answers == 0 # without the filter nothing is hidden
@@ -252,6 +263,133 @@ def test_the_hit_rate_is_what_the_recommended_list_holds(name, k):
     assert evaluate(system, data, ks=(k,), filter_seen=True).metrics[f"HR@{k}"] == pytest.approx(share)
 
 
+# --- how likely the answer was
+
+def by_brute_force(scores, answers):
+    "The best inverse temperature and its mean loss, by a search that knows no derivative."
+    def loss(beta): return -torch.log_softmax(beta * scores.double(), 1)[torch.arange(len(answers)), answers - 1].mean().item()
+    found = optimize.minimize_scalar(lambda log_beta: loss(np.exp(log_beta)), bounds=(-12, 8), method="bounded", options={"xatol": 1e-10})
+    return np.exp(found.x), found.fun
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+@pytest.mark.parametrize("scale", [0.01, 1.0, 300.0])
+@pytest.mark.parametrize("informed", [0.3, 1.0, 4.0])
+def test_the_temperature_is_the_best_one(informed, scale, dtype):
+    g = torch.Generator().manual_seed(0)
+    scores, answers = torch.randn(300, 40, generator=g), torch.randint(1, 41, (300,), generator=g)
+    scores[torch.arange(300), answers - 1] += informed
+    scores = (scale * scores).to(dtype)
+    beta, loss = by_brute_force(scores, answers)
+    found = fit_temperature(scores, answers)
+    assert 1 / found == pytest.approx(beta, rel=1e-4) and answer_nll(scores, answers, found).mean() == pytest.approx(loss, abs=1e-5)
+    assert loss < np.log(40)
+
+def test_likelihoods_match_torch_and_never_fall_below_zero(tied):
+    scores, answers = tied
+    for t in (0.01, 1, 50): # the answer's own term is exp(0), so no rounding makes a probability above 1
+        want = torch.nn.functional.cross_entropy(scores.double() / t, answers - 1, reduction="none")
+        np.testing.assert_allclose(answer_nll(scores, answers, t), want, rtol=1e-5, atol=1e-5)
+    assert (answer_nll(1e6 * torch.eye(25)[answers - 1], answers) == 0).all() and np.isfinite(answer_nll(-1e30 * torch.eye(25)[answers - 1], answers)).all()
+
+@pytest.mark.parametrize("scores", [torch.zeros(30, 7), torch.full((30, 7), -1e9), -torch.eye(7)[torch.arange(30) % 7]])
+def test_scores_that_know_nothing_have_an_infinite_temperature(scores):
+    answers = torch.arange(30) % 7 + 1
+    assert fit_temperature(scores, answers) == np.inf
+    np.testing.assert_allclose(answer_nll(scores, answers, np.inf), np.log(7), rtol=1e-6)
+
+def test_who_is_always_right_gets_a_finite_temperature():
+    answers = torch.arange(30) % 7 + 1
+    found = fit_temperature(torch.eye(7)[answers - 1], answers)
+    assert 0 < found < 0.1 and answer_nll(torch.eye(7)[answers - 1], answers, found).max() < 1e-6
+    assert np.isfinite(answer_nll(torch.zeros(30, 7).index_fill(1, torch.tensor([0]), 1), answers, found)).all()
+
+@pytest.mark.parametrize("name", SYSTEM_NAMES)
+@pytest.mark.parametrize("split", ["test", "validation"])
+def test_the_likelihood_takes_nothing_from_the_ranks(name, split, movies):
+    data = repeats(0.0)
+    system = system_on(name, data)
+    plain, both = (evaluate(system, data, split, seed=3, likelihood=likelihood) for likelihood in (False, True))
+    assert "NLL" not in plain.metrics and plain.temperature is None and plain.as_dict()["inverse_temperature"] is None
+    assert {k: v for k, v in both.metrics.items() if k != "NLL"} == plain.metrics, "bit by bit"
+    for a, b in zip(plain.ranks, both.ranks): np.testing.assert_array_equal(a, b)
+    batch, answers = next(evaluation_batches(data, split, users_per_batch=data.n_users))
+    with torch.no_grad():
+        if name not in BASELINES: system.eval()
+        scores = system.score(batch, torch.Generator().manual_seed(3)).double() / both.temperature
+    want = torch.nn.functional.cross_entropy(scores, answers - 1, reduction="none").numpy()[np.argsort(batch.users.numpy())]
+    np.testing.assert_allclose(both.per_user["NLL"], want, rtol=1e-4)
+    assert both.metrics["NLL"] == pytest.approx(want.mean(), rel=1e-4) and both.as_dict()["inverse_temperature"] == pytest.approx(1 / both.temperature)
+
+def test_the_temperature_is_that_of_the_validation_answers_and_does_not_see_the_test(movies):
+    system = BASELINES["itemknn"]().fit(movies)
+    found = evaluate(system, movies)
+    batch, answers = next(evaluation_batches(movies, "validation", users_per_batch=movies.n_users))
+    assert found.temperature == pytest.approx(fit_temperature(system.score(batch), answers), rel=1e-9)
+    best = min(evaluate(system, movies, temperature=float(t)).metrics["NLL"] for t in np.geomspace(0.5, 2, 9) * found.temperature)
+    assert 0 <= found.metrics["NLL"] - best < 0.01, "near the best on the test answers, without having seen them"
+
+def test_a_temperature_that_is_given_is_used_as_it_is(synthetic):
+    system = Popularity().fit(synthetic)
+    for t in (2, 2.5, np.float32(2.5), np.inf):
+        found = evaluate(system, synthetic, temperature=t)
+        assert found.temperature == t and ("NLL" in protocol_text(found.as_dict()))
+    assert found.metrics["NLL"] == pytest.approx(np.log(60)) and found.as_dict()["inverse_temperature"] == 0
+    assert any("that of guessing" in note for note in evaluation_notes(found.as_dict())) and json.loads(json.dumps(found.as_dict(), allow_nan=False))
+    once = Fixed(torch.rand(synthetic.n_users, 60))
+    evaluate(once, synthetic, temperature=1.0)
+    assert sum(len(batch.users) for batch in once.batches) == synthetic.n_users, "nothing had to be fitted"
+
+@pytest.mark.parametrize("wrong, message", [
+    (dict(temperature=0), "must be above 0"), (dict(temperature=-1.0), "must be above 0"), (dict(temperature=np.nan), "must be above 0"), (dict(temperature="1"), "must be a number"),
+    (dict(temperature=True), "must be a number"), (dict(temperature=1.0, likelihood=False), "likelihood=False"), (dict(temperature=1.0, filter_seen=True), "filter_seen=True")])
+def test_impossible_temperatures_are_refused(synthetic, wrong, message):
+    with pytest.raises(InputError, match=message): evaluate(Popularity().fit(synthetic), synthetic, **wrong)
+
+def test_a_filtered_list_has_no_likelihood_and_says_so(synthetic):
+    found = evaluate(Popularity().fit(synthetic), synthetic, filter_seen=True)
+    assert "NLL" not in found.metrics and found.temperature is None and any("no NLL" in note for note in evaluation_notes(found.as_dict()))
+    assert not any("no NLL" in note for note in evaluation_notes(evaluate(Popularity().fit(synthetic), synthetic).as_dict()))
+
+def test_the_fit_uses_users_who_have_a_validation_answer_and_a_bounded_sample(synthetic, monkeypatch):
+    short = sequences([1, 2], [3, 4], n_items=5)
+    with pytest.raises(InputError, match="nobody has a validation answer.*likelihood=False"): evaluate(Gives(lambda b: torch.rand(b, 5)), short)
+    assert evaluate(Gives(lambda b: torch.zeros(b, 5)), short, likelihood=False).users == 2
+    for limit, most in (("_FITTED_USERS", 50), ("_FITTED_SCORES", 50 * synthetic.n_items)):
+        with monkeypatch.context() as m:
+            m.setattr(ranking, limit, most)
+            system = Fixed(torch.rand(synthetic.n_users, 60, generator=torch.Generator().manual_seed(0)))
+            first, again, other = (evaluate(system, synthetic, seed=seed).temperature for seed in (0, 0, 1))
+            assert first == again != other and sum(len(batch.users) for batch in system.batches) == 3 * (50 + synthetic.n_users)
+
+def test_batches_do_not_change_the_likelihood(movies):
+    system = Popularity().fit(movies)
+    assert evaluate(system, movies, users_per_batch=100).metrics == evaluate(system, movies, users_per_batch=1000).metrics
+
+
+# --- log rank, and how a metric is written
+
+@pytest.mark.parametrize("ties", TIES)
+def test_log_rank_by_brute_force(tied, ties):
+    ranks = target_ranks(*tied)
+    ranks = TargetRanks(np.where(np.arange(40) == 7, np.iinfo(np.int64).max, ranks.better), np.where(np.arange(40) == 7, 0, ranks.tied))
+    places = [[25] if h else range(b + 1, b + t + 2) for b, t, h in zip(*ranks, ranks.hidden)]
+    want = [{"pessimistic": np.log(max(p)), "optimistic": np.log(min(p)), "expected": np.mean(np.log(p))}[ties] for p in places]
+    np.testing.assert_allclose(log_rank(ranks, 25, ties), want, rtol=1e-12)
+
+def test_metrics_of_stored_ranks_in_any_shape(tied):
+    ranks = target_ranks(*tied)
+    flat = rank_metrics(ranks, 25, (5, 10), "optimistic")
+    square = rank_metrics(TargetRanks(*(part.reshape(4, 10) for part in ranks)), 25, (5, 10), "optimistic")
+    assert list(flat) == list(square) == metric_names(flat)
+    for name in flat: np.testing.assert_array_equal(flat[name].reshape(4, 10), square[name])
+
+def test_how_metrics_are_written():
+    assert [metric_text(name, 0.12345) for name in ("HR@3", "NDCG@20", "MRR", "log rank", "NLL")] == ["12.35 %"] * 3 + ["0.123 nats"] * 2
+    assert metric_scale("NDCG@5").write(-0.01, "+") == "-1.00" and metric_scale("NLL").write(0.0794, "+") == "+0.079"
+    assert [metric_scale(name).better for name in ("HR@3", "NDCG@20", "MRR", "log rank", "NLL")] == [1, 1, 1, -1, -1]
+    assert metric_names({"MRR": 0, "users": 1, "NLL": 2, "HR@9": 3, "split": 4}) == ["MRR", "NLL", "HR@9"]
+
+
 # --- which window
 
 class Reads: # says what it was shown
@@ -285,7 +423,7 @@ def test_a_batch_longer_than_the_window_is_refused_not_an_index_error():
 def test_cut_offs_that_do_not_fit_are_left_out_and_said(n_items, ks, left_out):
     data = sequences([1] * 4, [n_items, 1, n_items, 1], n_items=n_items)
     found = evaluate(Popularity().fit(data), data)
-    assert list(found.metrics) == [f"{m}@{k}" for k in ks for m in ("HR", "NDCG")] + ["MRR"]
+    assert list(found.metrics) == [f"{m}@{k}" for k in ks for m in ("HR", "NDCG")] + ["MRR", "log rank", "NLL"]
     assert found.left_out == left_out and found.as_dict()["left_out"] == list(left_out)
     assert any(f"fewer than {min(left_out, default=0)} items" in note for note in evaluation_notes(found.as_dict())) == bool(left_out)
     assert list(interval_table({"p": found}).columns.levels[0]) == sorted(metrics_that_fit(("HR@20", "NDCG@20"), n_items))
@@ -318,7 +456,7 @@ def test_cut_offs_are_several(synthetic, ks):
 
 def test_cut_offs_given_twice_or_by_numpy_count_once(synthetic):
     found = evaluate(Popularity().fit(synthetic), synthetic, ks=np.array([7, 3, 7])).metrics
-    assert list(found) == ["HR@7", "NDCG@7", "HR@3", "NDCG@3", "MRR"]
+    assert list(found) == ["HR@7", "NDCG@7", "HR@3", "NDCG@3", "MRR", "log rank", "NLL"]
 
 @pytest.mark.parametrize("size", [0, -1, 2.5, None, True])
 def test_impossible_batch_sizes_are_refused(synthetic, size):
@@ -419,33 +557,6 @@ def test_interval_over_users_is_the_normal_one():
     low, high = stats.norm.interval(0.9, values.mean(), stats.sem(values))
     found = confidence_interval(values, level=0.9)
     assert found.low == pytest.approx(low) and found.high == pytest.approx(high) and found.standard_error == pytest.approx(stats.sem(values))
-
-def test_identical_runs_leave_the_chance_of_the_users():
-    values = np.random.default_rng(0).random(200)
-    found = seed_interval(np.stack([values] * 3))
-    assert (found.low, found.high) == pytest.approx(stats.t.interval(0.95, 199, values.mean(), stats.sem(values)))
-
-def test_identical_users_leave_the_chance_of_the_seeds():
-    means = np.array([0.1, 0.2, 0.25])
-    found = seed_interval(np.repeat(means[:, None], 200, axis=1))
-    assert (found.low, found.high) == pytest.approx(stats.t.interval(0.95, 2, means.mean(), stats.sem(means)))
-
-def test_constant_runs_have_no_width():
-    assert seed_interval(np.full((3, 10), 0.5)) == (0.5, 0, 0.5, 0.5)
-
-def test_estimated_variance_is_that_of_the_mean():
-    rng = np.random.default_rng(0)
-    seeds, users, a, b, e = 4, 60, 0.5, 1.0, 1.5
-    runs = a * rng.normal(size=(4000, seeds, 1)) + b * rng.normal(size=(4000, 1, users)) + e * rng.normal(size=(4000, seeds, users))
-    truth = a ** 2 / seeds + b ** 2 / users + e ** 2 / (seeds * users)
-    assert runs.mean((1, 2)).var() == pytest.approx(truth, rel=0.08)
-    found = [seed_interval(run) for run in runs[:1500]]
-    assert np.mean([i.standard_error ** 2 for i in found]) == pytest.approx(truth, rel=0.08)
-    assert 0.93 < np.mean([i.low <= 0 <= i.high for i in found]) < 0.98
-
-@pytest.mark.parametrize("wrong", [np.zeros(5), np.zeros((1, 5)), np.zeros((3, 1))])
-def test_an_interval_over_seeds_needs_two_of_each(wrong):
-    with pytest.raises(InputError, match="at least two of each"): seed_interval(wrong)
 
 def test_an_interval_over_users_needs_two():
     with pytest.raises(InputError, match="at least two users"): confidence_interval(np.array([0.5]))

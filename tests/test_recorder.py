@@ -3,7 +3,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from torch import nn
+from small_examples import Model, rng
 
 from adrec.checks import InputError
 from adrec.data import synthetic_data
@@ -11,16 +11,6 @@ from adrec.recipes import Settings, one_stage
 from adrec.recorder import CollapseRecorder, load_recording, run_recorder
 from adrec.spectra import covariance_eigenvalues, mean_cosine, outlier_count
 from adrec.training import train_stages
-
-def rng(seed=0): return np.random.default_rng(seed)
-
-
-class Model(nn.Module):
-    def __init__(self, table):
-        super().__init__()
-        self.table = table
-    def item_embeddings(self): return self.table
-
 
 # ---- recording
 

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from small_examples import EVERY, OPTIONS, RECIPE, Pull, contents, equal, timeless
 
 from adrec import runs
 from adrec.checks import InputError
@@ -23,29 +24,7 @@ from adrec.runs import continue_run, extend_run, load_run, run_data, start_run
 from adrec.tables import pretrained_items
 from adrec.training import read_checkpoint, train_stages
 
-OPTIONS = {"dim": 8, "blocks": 1, "heads": 2, "steps": 4}
-EVERY = Settings(users_per_update=32, length_groups=3, validate_every=1, patience=100, learning_rate=3e-3)
-RECIPE = three_stages(5, warm_up=3)
-
-
-@pytest.fixture(scope="module")
-def data(): return synthetic_data(users=80, items=30, clusters=3, dim=4, mean_length=8, seed=3)[0]
-
-
-def timeless(rows): return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
-
 def epochs_of(run): return timeless(run.folder.read_history())
-
-def equal(a, b): return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
-
-def contents(folder): return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-class Pull:
-    "Pull the plug at the first event for which `when` is true."
-    def __init__(self, event, when): setattr(self, event, self.pull); self.when = when
-    def pull(self, state):
-        if self.when(state): raise KeyboardInterrupt
 
 
 # ---- resuming

@@ -119,9 +119,26 @@ def fresh(code:str, root) -> str:
     return done.stdout.strip()
 
 
-@pytest.mark.parametrize("name", ["checks", "spectra", "collapse", "recorder"])
-def test_who_diagnoses_does_not_load_torch(name, root):
-    assert fresh(f"import sys, adrec.{name}; print('torch' in sys.modules)", root) == "False"
+DRAWING = ("matplotlib", "seaborn", "bokeh", "sklearn")  # what only figures need
+HEAVY = ("torch", "pandas", "scipy", *DRAWING)
+LIGHT = {**dict.fromkeys(["checks", "options", "shell", "checkup", "cli"], HEAVY),
+         **dict.fromkeys(["formats", "columns", "vectors"], ("torch", "scipy", *DRAWING)),
+         **dict.fromkeys(["spectra", "collapse", "recorder", "tables"], ("torch", *DRAWING)),
+         **dict.fromkeys(["read", "ranking", "systems", "training", "folders"], ("scipy.stats", *DRAWING))}
+
+
+@pytest.mark.parametrize("name", LIGHT)
+def test_light_modules_stay_light(name, root):
+    assert fresh(f"import sys, adrec.{name}; print([m for m in {LIGHT[name]} if m in sys.modules])", root) == "[]"
+
+
+def test_the_help_of_a_training_loads_nothing_for_numbers_or_figures(root):
+    code = f"""import contextlib, gc, io, sys
+from adrec.cli import main
+sys.argv = ["adrec", "train", "--help"]
+with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit): main()
+print(gc.isenabled(), [m for m in {("scipy.stats", *DRAWING)} if m in sys.modules])"""
+    assert fresh(code, root) == "True []"
 
 
 def test_importing_the_package_loads_next_to_nothing(root):

@@ -9,6 +9,7 @@ import pytest
 import torch
 from scipy.integrate import quad
 from scipy.stats import chi2, entropy, ks_2samp, kstest
+from small_examples import SHAPES, Model, rng
 from torch import nn
 
 from adrec import spectra
@@ -54,12 +55,8 @@ from adrec.spectra import (
     uniformity_null,
 )
 
-SHAPES = [(3000, 64), (1008, 128), (12301, 128), (20000, 32), (60, 100)]
 SCORES = [effective_rank, participation_ratio, mean_cosine]
 RANKS = [effective_rank, participation_ratio, stable_rank, information_abundance, iso_score, rankme, spectrum_decay]
-
-
-def rng(seed=0): return np.random.default_rng(seed)
 
 
 def orthonormal(n, k, seed=0):
@@ -67,19 +64,7 @@ def orthonormal(n, k, seed=0):
     return np.linalg.qr(x - x.mean(axis=0))[0]
 
 
-@pytest.fixture(scope="module")
-def uneven():  # nothing special: an offset, falling variances, correlated columns
-    return rng(1).normal(size=(500, 20)) * np.arange(1, 21) ** -0.7 @ rng(2).normal(size=(20, 20)) + 0.3
-
-
 # ---- as_table
-
-class Model(nn.Module):
-    def __init__(self, table):
-        super().__init__()
-        self.table = table
-    def item_embeddings(self): return self.table
-
 
 @pytest.mark.parametrize("wrap", [
     lambda x: x, lambda x: x.astype(np.float32), lambda x: x.tolist(), pd.DataFrame, np.asfortranarray,

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from small_examples import EVERY, OPTIONS, RECIPE, Pull, contents, equal, timeless
 
 from adrec import systems, training
 from adrec.checks import InputError, write_atomically
-from adrec.data import synthetic_data, training_updates
+from adrec.data import training_updates
 from adrec.model import ADRec
 from adrec.ranking import evaluate
 from adrec.recipes import Settings, Stage, one_stage, three_stages
@@ -25,33 +26,11 @@ from adrec.training import (
     train_stages,
 )
 
-OPTIONS = {"dim": 8, "blocks": 1, "heads": 2, "steps": 4}
-EVERY = Settings(users_per_update=32, length_groups=3, validate_every=1, patience=100, learning_rate=3e-3)
-RECIPE = three_stages(5, warm_up=3)
-
-
-@pytest.fixture(scope="module")
-def data(): return synthetic_data(users=80, items=30, clusters=3, dim=4, mean_length=8, seed=3)[0]
-
-
 def adrec(data, seed=0):
     torch.manual_seed(seed)
     return ADRec(data.n_items, **OPTIONS)
 
 def begin(model, data, settings=EVERY, **more): return Training(model, data, settings, "adrec", device="cpu", **more)
-
-def timeless(rows): return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
-
-def equal(a, b): return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
-
-def contents(folder): return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-class Pull:
-    "Pull the plug at the first event for which `when` is true."
-    def __init__(self, event, when): setattr(self, event, self.pull); self.when = when
-    def pull(self, state):
-        if self.when(state): raise KeyboardInterrupt
 
 
 # ---- resuming

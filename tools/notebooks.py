@@ -8,6 +8,7 @@ from math import floor, log10
 from pathlib import Path
 
 import nbformat
+from kernels import KERNELS
 from nbclient import NotebookClient
 from nbdev.clean import nbdev_clean
 
@@ -29,7 +30,7 @@ def run(
     nb = nbformat.read(path, as_version=4)
     skipped = [c for c in nb.cells if c.cell_type == "code" and re.search(r"^#\|\s*eval:\s*false", c.source, re.M)]
     for cell in skipped: cell.metadata["tags"] = [*cell.metadata.get("tags", []), "skip-execution"]
-    NotebookClient(nb, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}).execute()
+    NotebookClient(nb, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}, **KERNELS).execute()
     for cell in skipped: cell.metadata["tags"].remove("skip-execution")
     return nb
 
