@@ -10,6 +10,7 @@ import shutil
 import sys
 import textwrap
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 from .checks import InputError, write_atomically
@@ -22,7 +23,7 @@ _QUESTIONS = {
                         "effective_rank": 1, "rankme": 1,
                         "stable_rank": 1, "information_abundance": 1, "spectrum_decay": 2},
     "only noise?": {"noise_distance": 3, "top_eigenvalue": 2, "spectrum_variance": 3,
-                    "outlier_count": 0, "noise_share": 3},
+                    "outlier_count": 0, "noise_share": 3, "popularity_share": 3},
     "do neighbours mean anything?": {"neighbour_lift": 2, "neighbour_share": 2, "hubness": 2},
 }
 
@@ -207,10 +208,32 @@ def _with_popularity(
     return {name: replace(tables[name], popularity=count(folder), notes=())
             for name, folder in folders.items()}
 
+# %% ../nbs/38_checkup.ipynb #0fc4795d
+def _check_match(
+    sources:list,      # run folders and files
+    labels:str|None, plot:str|None,  # see below
+):
+    "`InputError` for what makes no sense with --match."
+    if len(sources) < 2: raise InputError("--match compares tables: name at least two")
+    for flag, given in (("--labels", labels), ("--plot", plot)):
+        if given: raise InputError(f"{flag} is for a diagnosis: leave it out with --match")
+
+def _print_pairs(
+    tables:dict,   # name → `Table`
+    seed:int,      # of a draw, where items are many
+    as_json:bool,  # for a program?
+):
+    "Print how far each pair of tables agrees."
+    from adrec.tables import compare_tables
+    found = [compare_tables(*pair, seed=seed) for pair in combinations(tables.values(), 2)]
+    if as_json: print_json([agreement.as_dict() for agreement in found])
+    else: print("\n\n".join(map(str, found)))
+
 # %% ../nbs/38_checkup.ipynb #9b22d16a
 @command(
     "adrec diagnose runs/adrec runs/sasrec",
     "adrec diagnose runs/adrec --plot figures",
+    "adrec diagnose runs/seed-0 runs/seed-1 items.csv --match",
     "adrec diagnose items.parquet --labels genres.csv --json",
     "adrec diagnose checkpoint.pt --key state_dict.item_embedding.weight",
     "adrec diagnose glove.txt.gz")
@@ -229,6 +252,9 @@ def _diagnose_command(
     id_column:str|None=None,  # which column of a CSV or Parquet table holds the ids, if unclear
     # leave out row 0 and rows of zeros, which are padding in many checkpoints (not of runs)
     drop_padding:bool=False,
+    # instead of a diagnosis, say of each pair of tables whether they say the same: neighbours in
+    # common and CKA, of items matched by id
+    match:bool=False,
     plot:str|None=None,       # write figures and a table of neighbours into this folder
     seed:int=0,               # of all samples
     data_source:str|None=None,  # where the data of the runs are now, if their file has moved
@@ -243,9 +269,15 @@ def _diagnose_command(
     else "not noise, neighbours untested" (untested in JSON). Beside every number stands what random
     numbers of the same shape would give. Neighbours can be judged only with labels; a run brings
     genres if its data have them. No file is trusted: pickles with more
-    than tensors are refused."""
+    than tensors are refused.
+
+    With --match, pairs of tables are compared instead. Rows are matched by id; where ids are
+    missing, by their order. Two seeds of one system are the yardstick for what such a number is
+    worth."""
+    if match: _check_match(sources, labels, plot)
     tables = _read_tables(sources, key, labels, data_source, [allow_code] if allow_code else [],
                           ids=id_column, drop_padding=drop_padding)
+    if match: return _print_pairs(tables, seed, as_json)
     if plot: Path(plot).mkdir(parents=True, exist_ok=True)
     diagnoses = [table.diagnose(seed) for table in tables.values()]
     if as_json: print_json([diagnosis.as_dict() for diagnosis in diagnoses])

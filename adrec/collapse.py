@@ -25,6 +25,8 @@ from adrec.spectra import (
     mean_cosine,
     mean_cosine_null_sd,
     participation_ratio_null,
+    popularity_share,
+    popularity_share_null,
     rankme,
     read_embeddings,
     row_lengths,
@@ -551,7 +553,7 @@ def _unpadded(rows, padding, n_items):
 def diagnose(
     embeddings,        # whatever holds item vectors, (N, d), see `read_embeddings`
     labels=None,       # one per item, see `neighbour_lift`
-    popularity=None,   # one number per item: shuffle labels among equally popular items
+    popularity=None,   # one count per item: shuffle labels among equally popular items
     name:str="",       # of the table
     seed:int=0,        # of all samples
     queries:int|None=None,  # items whose neighbours are looked at; None: all, at most 5,000
@@ -575,7 +577,10 @@ def diagnose(
     if _low(values, spread, n, d) != _few(values, spread, n, d, False):
         warnings.append(f"the rank depends on the length of rows, and the verdict follows rows at "
                         f"equal length: {_long_rows(table, ids)}")
-    lift = None
+    lift, counts = None, _popularity(popularity, len(table))
+    if counts is not None and counts.min() >= 0:
+        values["popularity_share"] = (popularity_share(table, counts),
+                                      popularity_share_null(len(table)))
     if labels is not None:
         lift = neighbour_lift(table, labels, 10, popularity, seed, queries)
         if len(copies) == len(table) - 1: lift = _no_lift(10, len(table), "all items are one point")

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from importlib import metadata
 from numbers import Integral, Real
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd

@@ -9,7 +9,7 @@ __all__ = ['Embeddings', 'read_embeddings', 'as_table', 'singular_values', 'cova
            'rankme', 'spectrum_decay', 'row_lengths', 'mean_cosine', 'mean_cosine_null_sd', 'sample_directions',
            'sample_cosines', 'cosine_null', 'uniformity', 'uniformity_null', 'alignment', 'alignment_null',
            'noise_variance', 'outlier_count', 'noise_share', 'noise_distance', 'spectrum_variance_limit',
-           'spectral_scores', 'spectral_nulls', 'linear_cka']
+           'spectral_scores', 'spectral_nulls', 'popularity_share', 'popularity_share_null']
 
 # %% ../nbs/10_spectra.ipynb #9f51873d
 from collections.abc import Mapping
@@ -572,27 +572,27 @@ def _mean_and_sd(x):
     x = x[~np.isnan(x)]
     return (float(x.mean()), float(x.std(ddof=1))) if len(x) > 1 else (float("nan"),) * 2
 
-# %% ../nbs/10_spectra.ipynb #c71f6346
-def _hsic(x, y, rows=8_192):
-    "Song et al.'s unbiased HSIC of two tables, linear kernels, up to a factor; O(N·d²)."
-    n, cross, sums = len(x), np.zeros((x.shape[1], y.shape[1])), np.zeros(3)
-    mean_x, mean_y = _origin(x, True, rows), _origin(y, True, rows)
-    for i in range(0, n, rows):
-        a, b = x[i:i + rows] - mean_x, y[i:i + rows] - mean_y
-        cross += a.T @ b
-        a, b = np.einsum("ij,ij->i", a, a), np.einsum("ij,ij->i", b, b)
-        sums += a @ b, a.sum(), b.sum()
-    return (cross ** 2).sum() - n / (n - 2) * sums[0] + sums[1] * sums[2] / ((n - 1) * (n - 2))
+# %% ../nbs/10_spectra.ipynb #e7fb1f9b
+def popularity_share(
+    embeddings,    # item table, (N, d), see `as_table`
+    counts,        # how often each item occurs, none below 0, (N,)
+    components:int=1,  # principal components that are read together, at most d
+)->float:          # between 0 and 1; NaN if all items, or all counts, are the same
+    "R² between the first principal components and log(1 + count): is the longest direction fame?"
+    table, fame = as_table(embeddings), np.asarray(counts, dtype=np.float64)
+    if fame.shape != (len(table),) or not (fame >= 0).all():
+        raise InputError(f"counts are {len(table)} numbers from 0 up, one per item, "
+                         f"got shape {fame.shape}")
+    if not 1 <= components <= table.shape[1]:
+        raise InputError(f"components is between 1 and {table.shape[1]}, got {components}")
+    fame = np.log1p(fame) - np.log1p(fame).mean()
+    axes = np.linalg.eigh(_gram(table, True))[1][:, ::-1][:, :components]
+    places = (table - _origin(table, True)) @ axes
+    sizes = np.einsum("ij,ij->j", places, places)
+    if not sizes[0] * (fame @ fame) > 0: return float("nan")
+    held = sizes > sizes[0] * table.shape[1] * np.finfo(float).eps
+    return float(((places[:, held].T @ fame) ** 2 / sizes[held]).sum() / (fame @ fame))
 
-def linear_cka(
-    first,   # item table, (N, d), see `as_table`; N at least 4
-    second,  # another table of the same items, (N, e)
-)->float:    # 1: equal up to rotation, scale, offset; about 0: unrelated; NaN if collapsed
-    "Debiased linear CKA (Kornblith et al. 2019; estimator of Song et al. 2012)."
-    x, y = as_table(first), as_table(second)
-    if len(x) != len(y):
-        raise InputError(f"CKA compares tables of the same items, got {len(x)} and {len(y)} rows")
-    if len(x) < 4: raise InputError(f"debiased CKA needs at least 4 items, got {len(x)}")
-    x, y = x / (abs(x).max() or 1), y / (abs(y).max() or 1)
-    own = _hsic(x, x), _hsic(y, y)
-    return float(_hsic(x, y) / np.sqrt(own[0] * own[1])) if min(own) > 0 else float("nan")
+def popularity_share_null(n_items:int, components:int=1)->float:
+    "m/(N−1): its exact mean if the counts are dealt out at random."
+    return min(components / (n_items - 1), 1.0)

@@ -26,7 +26,6 @@ from adrec.spectra import (
     information_abundance,
     information_abundance_null,
     iso_score,
-    linear_cka,
     mean_cosine,
     mean_cosine_null_sd,
     noise_distance,
@@ -36,6 +35,8 @@ from adrec.spectra import (
     outlier_count,
     participation_ratio,
     participation_ratio_null,
+    popularity_share,
+    popularity_share_null,
     rankme,
     read_embeddings,
     sample_cosines,
@@ -518,25 +519,38 @@ def test_alignment_of_all_pairs_is_its_null():
         with pytest.raises(InputError, match="pairs"): alignment(x, bad)
 
 
-# ---- CKA
+# ---- fame
 
-def test_cka_is_the_u_statistic():
-    x, y = rng().normal(size=(30, 5)), rng(1).normal(size=(30, 7))
-    y[:, :5] += x
-    def hsic(a, b):
-        n, k, l = len(a), a @ a.T, b @ b.T
-        np.fill_diagonal(k, 0), np.fill_diagonal(l, 0)
-        return ((k * l).sum() + k.sum() * l.sum() / (n - 1) / (n - 2) - 2 * (k @ l).sum() / (n - 2)) / (n * (n - 3))
-    assert linear_cka(x, y) == pytest.approx(hsic(x, y) / np.sqrt(hsic(x, x) * hsic(y, y)), rel=1e-9)
+def test_popularity_share_is_a_squared_correlation(uneven):
+    counts = np.floor(rng(2).pareto(1, size=len(uneven)) * 5)
+    centred = uneven - uneven.mean(0)
+    left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
+    assert popularity_share(uneven, counts) == pytest.approx(np.corrcoef(left[:, 0], np.log1p(counts))[0, 1] ** 2, rel=1e-6)
+    fame = np.log1p(counts) - np.log1p(counts).mean()
+    residual = fame - centred @ np.linalg.lstsq(centred, fame, rcond=None)[0]
+    assert popularity_share(uneven, counts, uneven.shape[1]) == pytest.approx(1 - residual @ residual / (fame @ fame), rel=1e-6)
+    shares = [popularity_share(uneven, counts, m) for m in range(1, uneven.shape[1] + 1)]
+    assert (np.diff(shares) >= 0).all() and shares[-1] < 1, "more components never explain less"
+    rotation = np.linalg.qr(rng(5).normal(size=(20, 20)))[0]
+    assert popularity_share(3 * uneven @ rotation + 2, counts, 4) == pytest.approx(popularity_share(uneven, counts, 4), rel=1e-6)
 
 
-def test_cka_known_answers():
-    x = rng().normal(size=(400, 128))
-    assert linear_cka(x, 3 * x @ np.linalg.qr(rng(1).normal(size=(128, 128)))[0] - 7) == pytest.approx(1)
-    assert np.mean([linear_cka(x, rng(s).normal(size=(400, 128))) for s in range(1, 9)]) == pytest.approx(0, abs=0.01)
-    assert np.isnan(linear_cka(x, np.ones((400, 3))))
-    with pytest.raises(InputError, match="400 and 399"): linear_cka(x, x[1:])
-    with pytest.raises(InputError, match="at least 4"): linear_cka(x[:3], x[:3])
+@pytest.mark.parametrize("n, d, m", [(30, 4, 1), (30, 4, 4), (200, 10, 3)])
+def test_popularity_share_of_dealt_counts_has_its_null(n, d, m):
+    table, counts = rng(1).normal(size=(n, d)) * np.arange(1, d + 1), np.floor(rng(2).pareto(1, size=n) * 5)
+    drawn = np.array([popularity_share(table, rng(s).permutation(counts), m) for s in range(400)])
+    assert abs(drawn.mean() - popularity_share_null(n, m)) < 4 * drawn.std() / 20
+
+
+def test_popularity_share_where_there_is_nothing_to_explain():
+    table = rng().normal(size=(10, 3))
+    assert np.isnan(popularity_share(table, np.ones(10))) and np.isnan(popularity_share(np.full((10, 3), 0.1), np.arange(10)))
+    line = np.outer(np.log1p(np.arange(10.0)), [1.0, 2.0, 3.0])
+    assert popularity_share(line, np.arange(10), 3) == pytest.approx(1), "directions without variance are left out"
+    assert popularity_share_null(4, 3) == popularity_share_null(4, 9) == 1
+    for bad in (np.arange(9), np.arange(10) - 1, np.full(10, np.nan)):
+        with pytest.raises(InputError, match="10 numbers from 0 up"): popularity_share(table, bad)
+    with pytest.raises(InputError, match="between 1 and 3, got 4"): popularity_share(table, np.arange(10), 4)
 
 
 @pytest.mark.parametrize("n, d", [(200, 4), (60, 100), (1008, 128)])
