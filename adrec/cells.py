@@ -206,7 +206,9 @@ def judge(self:Cell, run:Run, data:SequenceData,
         for name, value in before.items(): setattr(run.model, name, value)
     result = known | dict(label=label, inference=way, metrics=metrics,
                           ranking_seconds=time.perf_counter() - begun)
-    if not label: result["diagnosis"] = None if self.counts else run.diagnose().as_dict()
+    if not label:
+        diagnosis = None if self.counts else run.diagnose().as_dict()
+        result["diagnosis"] = diagnosis and diagnosis | {"name": self.variant}
     _write_result(self.place(label), result, arrays)
 
 def _rank(model, data:SequenceData)->tuple:

@@ -38,13 +38,13 @@ from .options import check_json, options_of, parameters_of
 from .read import DATA_SETS, load_data
 from .recipes import Settings, check_seed, one_stage, stage_groups, three_stages
 from .runs import describe_run
-from .systems import SYSTEMS, build_for, known_options
+from .systems import BUILT_IN, SYSTEMS, build_for, known_options
 
 # %% ../nbs/36_grid.ipynb #6e1d83ef
 @dataclass(frozen=True)
 class Variant:
     "One row of a comparison: a system, and what is special about its training."
-    system:str                  # a name of `adrec.systems.SYSTEMS`
+    system:str                  # a name of `adrec.systems.BUILT_IN`
     epochs:int|None=None        # see `three_stages` and `one_stage`; None: as the grid says
     warm_up:int|None=None       # of adrec: epochs with frozen items, 0 for none; None: 5
     pre_train:bool|None=None    # of adrec: begin with a pre-trained item table? None: yes
@@ -157,7 +157,7 @@ def _check_variants(grid:Grid):
     for name, variant in grid.variants.items():
         key = f"{grid.where}: 'variants.{name}"
         if name in BASELINES: raise InputError(f"{key}': {name} is in every table by itself")
-        try: check_choice("system", variant.system, SYSTEMS)
+        try: check_choice("system", variant.system, BUILT_IN)
         except InputError as e: raise InputError(f"{key}.system': {e}") from e
         for word in () if variant.system == "adrec" else ("warm_up", "pre_train"):
             if getattr(variant, word) is not None:
@@ -173,7 +173,8 @@ def _check_variants(grid:Grid):
             except InputError as e: raise InputError(f"{key}.start': {e}") from e
             if start in chain: raise InputError(f"{key}.start' leads back to itself")
             chain.append(start)
-    check_json(grid.options, options_of(SYSTEMS.values()), grid.where, "options")
+    systems = [SYSTEMS[name] for name in BUILT_IN]
+    check_json(grid.options, options_of(systems), grid.where, "options")
 
 def _check_inference(grid:Grid):
     "`InputError` for other ways to ask models that do not know them."

@@ -163,6 +163,23 @@ def test_an_interrupted_cell_resumes(folder, tmp_path, monkeypatch):
     assert_same(load_grid(tmp_path/"a"), load_grid(tmp_path/"b"))
 
 
+def test_sigterm_ends_the_workers_and_says_how_to_go_on(folder, tmp_path, monkeypatch, capsys):
+    import adrec.grid as module
+    from adrec.cli import main
+    (tmp_path/"grid.toml").write_text(toml(content(folder)))
+    begin, workers = module._Worker.begin, []
+    def interrupted(self, cell):
+        begin(self, cell)
+        workers.append(self.process)
+        if len(workers) == 2: signal.raise_signal(signal.SIGTERM)
+    monkeypatch.setattr(module._Worker, "begin", interrupted)
+    line = ["compare", str(tmp_path/"grid.toml"), "--out", str(tmp_path/"out"), "--processes", "2", "--device", "cpu"]
+    with pytest.raises(SystemExit) as end: main(line)
+    assert end.value.code == 128 + signal.SIGTERM
+    assert "the same line continues the grid" in capsys.readouterr().err
+    assert len(workers) == 2 and not any(process.is_alive() for process in workers)
+
+
 def test_finished_cells_and_new_questions(folder, tmp_path, monkeypatch):
     grid = content(folder, seeds=[0], variants=dict(full=dict(system="adrec")))
     run_grid(make_grid(grid), tmp_path, **QUIET)
