@@ -105,13 +105,14 @@ def begun_as(self:Cell)->dict|None:
     "What decides about the numbers in the folder; None if nothing was begun."
     if self.counts:
         found = _read_result(self.place())
-        return found and {name: found[0]["config"][name] for name in ("system", "data")}
+        if found is None: return None
+        return {name: found[0]["config"][name] for name in ("system", "data")}
     folder = RunFolder(self.folder)
     return _essence(folder.read_json("config.json")) if (folder / "config.json").exists() else None
 
 def _final_table(folder:Path)->torch.Tensor:
     "The item table of a finished run, (N, D)."
-    return load_run(folder).model.item_embeddings().detach()
+    return torch.from_numpy(load_run(folder).item_vectors())
 
 # %% ../nbs/36_cells.ipynb #5d6124ed
 _FORMAT = 2  # of results; those of another one are made again, from the trained model
@@ -172,8 +173,10 @@ def _train_cell(cell:Cell, data:SequenceData)->Run:
         for name in ("items.csv", "stage1.safetensors"):  # of a beginning that was killed
             (folder / name).unlink(missing_ok=True)
         folder.tidy()
+        stages, settings, options = cell.recipe
         table = None if cell.start is None else _final_table(cell.start)
-        start_run(folder.path, data, *cell.recipe, cell.seed, table, data_arguments=cell.arguments)
+        start_run(folder.path, data, stages, settings, options, cell.seed, table,
+                  data_arguments=cell.arguments)
     return continue_run(folder.path, data, run_recorder(folder.path, data.n_items), cell.device,
                         progress=False)
 
@@ -203,7 +206,9 @@ def judge(self:Cell, run:Run, data:SequenceData,
         for name, value in before.items(): setattr(run.model, name, value)
     result = known | dict(label=label, inference=way, metrics=metrics,
                           ranking_seconds=time.perf_counter() - begun)
-    if not label: result["diagnosis"] = None if self.counts else run.diagnose().as_dict()
+    if not label:
+        diagnosis = None if self.counts else run.diagnose().as_dict()
+        result["diagnosis"] = diagnosis and diagnosis | {"name": self.variant}
     _write_result(self.place(label), result, arrays)
 
 def _rank(model, data:SequenceData)->tuple:

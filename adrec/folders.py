@@ -149,6 +149,7 @@ _DECLARED = {
                       "learning_rate": float, "loss": float, "seconds": float, "*": float},
 }
 _OPTIONS = options_of([SYSTEMS[name] for name in BUILT_IN]) | {"*": object}
+_ARGUMENTS = parameters_of(load_data) | {"source": str}
 
 # %% ../nbs/33_folders.ipynb #14b6aa94
 @patch
@@ -186,7 +187,7 @@ def check_config(
     _check_systems(config, path, allow_code)
     arguments = config["data"]["arguments"]
     if arguments is not None:
-        check_json(arguments, parameters_of(load_data) | {"source": str}, path, "data.arguments")
+        check_json(arguments, _ARGUMENTS, path, "data.arguments")
     if not config["stages"]: raise InputError(f"{path}: 'stages' is empty")
     try: stages, settings = recipe_of(config)
     except InputError as e: raise InputError(f"{path}: {e}") from e

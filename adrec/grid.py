@@ -38,13 +38,13 @@ from .options import check_json, options_of, parameters_of
 from .read import DATA_SETS, load_data
 from .recipes import Settings, check_seed, one_stage, stage_groups, three_stages
 from .runs import describe_run
-from .systems import SYSTEMS, build_for, known_options
+from .systems import BUILT_IN, SYSTEMS, build_for, known_options
 
 # %% ../nbs/36_grid.ipynb #6e1d83ef
 @dataclass(frozen=True)
 class Variant:
     "One row of a comparison: a system, and what is special about its training."
-    system:str                  # a name of `adrec.systems.SYSTEMS`
+    system:str                  # a name of `adrec.systems.BUILT_IN`
     epochs:int|None=None        # see `three_stages` and `one_stage`; None: as the grid says
     warm_up:int|None=None       # of adrec: epochs with frozen items, 0 for none; None: 5
     pre_train:bool|None=None    # of adrec: begin with a pre-trained item table? None: yes
@@ -88,7 +88,7 @@ def read_grid(
 
 def make_grid(
     content:dict,      # what a grid file holds
-    where="the grid",  # the file, for messages; paths of data are relative to its folder
+    where:str|Path="the grid",  # the file, for messages; paths of data are relative to its folder
 )->Grid:
     "A grid from plain values, checked; `InputError` names the key that is wrong."
     check_json(content, _FILE, where)
@@ -157,7 +157,7 @@ def _check_variants(grid:Grid):
     for name, variant in grid.variants.items():
         key = f"{grid.where}: 'variants.{name}"
         if name in BASELINES: raise InputError(f"{key}': {name} is in every table by itself")
-        try: check_choice("system", variant.system, SYSTEMS)
+        try: check_choice("system", variant.system, BUILT_IN)
         except InputError as e: raise InputError(f"{key}.system': {e}") from e
         for word in () if variant.system == "adrec" else ("warm_up", "pre_train"):
             if getattr(variant, word) is not None:
@@ -173,7 +173,7 @@ def _check_variants(grid:Grid):
             except InputError as e: raise InputError(f"{key}.start': {e}") from e
             if start in chain: raise InputError(f"{key}.start' leads back to itself")
             chain.append(start)
-    systems = [SYSTEMS[v.system] for v in grid.variants.values()]
+    systems = [SYSTEMS[name] for name in BUILT_IN]
     check_json(grid.options, options_of(systems), grid.where, "options")
 
 def _check_inference(grid:Grid):
@@ -208,20 +208,20 @@ def plan(self:Grid,
     variant:str,  # its name
 )->tuple:
     "What a cell is trained by, (stages, settings, options), and its configuration with seed 0."
-    v = self.variants[variant]
-    words = dict(epochs=self.epochs if v.epochs is None else v.epochs, freeze_items=v.freeze_items,
-                 table_std=v.table_std)
-    if v.system == "adrec":
-        words |= dict(warm_up=5 if v.warm_up is None else v.warm_up, pre_train=v.pre_train is not False)
+    v, start = self.variants[variant], _start_of(self.variants[variant])
+    epochs = self.epochs if v.epochs is None else v.epochs
     try:
-        stages = three_stages(**words) if v.system == "adrec" else one_stage(v.system, **words)
-        recipe = stages, *self.manner(variant)
-        table = self.blank_table(data, _start_of(v))
-        config = describe_run(data, *recipe, 0, table, "no", self.data[name])
+        stages = one_stage(v.system, epochs, v.freeze_items, v.table_std)
+        if v.system == "adrec":
+            stages = three_stages(epochs, 5 if v.warm_up is None else v.warm_up,
+                                  v.pre_train is not False, v.freeze_items, v.table_std)
+        settings, options = self.manner(variant)
+        table = None if start is None else self.blank_table(data, start)
+        config = describe_run(data, stages, settings, options, 0, table, "no", self.data[name])
         for way in self.other_ways(variant).values():
-            build_for(v.system, data.n_items, recipe[1], recipe[2] | way)
+            build_for(v.system, data.n_items, settings, options | way)
     except InputError as e: raise InputError(f"{self.where}: 'variants.{variant}': {e}") from e
-    return recipe, config
+    return (stages, settings, options), config
 
 @patch
 def manner(self:Grid, variant:str)->tuple:
@@ -231,9 +231,8 @@ def manner(self:Grid, variant:str)->tuple:
     return Settings(**(self.settings | v.settings)), ours | v.options
 
 @patch
-def blank_table(self:Grid, data, variant:str|None)->torch.Tensor|None:  # (N, D)
+def blank_table(self:Grid, data, variant:str)->torch.Tensor:  # (N, D)
     "A table of the shape that a variant will leave behind, to see whether another can use it."
-    if variant is None: return None
     with torch.device("meta"):
         model = build_for(self.variants[variant].system, data.n_items, *self.manner(variant))
     return torch.zeros(model.item_embeddings().shape)
@@ -269,9 +268,10 @@ def cells(self:Grid,
             recipe, config = self.plan(data, name, variant)
             start, ways = _start_of(self.variants[variant]), self.other_ways(variant)
             for seed in seeds[variant]:
-                folder, before = place / variant / f"seed-{seed}", start and place / start / f"seed-{seed}"
-                rows[seed].append(Cell(name, variant, seed, folder, arguments, config | {"seed": seed},
-                                       recipe, before, ways, device, commit))
+                before = None if start is None else place / start / f"seed-{seed}"
+                rows[seed].append(Cell(name, variant, seed, place / variant / f"seed-{seed}",
+                                       arguments, config | {"seed": seed}, recipe, before, ways,
+                                       device, commit))
     return counting + [cell for row in rows.values() for cell in row]
 
 @patch
@@ -371,6 +371,7 @@ class _Worker:
     def outcome(self)->str:
         "What became of the cell; also if the process has died."
         cell, self.cell = self.cell, None
+        assert cell is not None
         try: return self.pipe.recv()
         except (EOFError, OSError):
             self.process.join()
@@ -508,7 +509,8 @@ def _plain(grid:Grid, cells:list)->dict:
 @contextmanager
 def _alone_in(folder:Path):
     "Nobody else trains in this folder meanwhile; `InputError` if somebody does (not on Windows)."
-    try: import fcntl
+    try:
+        import fcntl
     except ImportError: return (yield)
     with open(folder / ".lock", "w") as file:
         try: fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
