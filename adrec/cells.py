@@ -175,8 +175,7 @@ def _train_cell(cell:Cell, data:SequenceData)->Run:
         folder.tidy()
         stages, settings, options = cell.recipe
         table = None if cell.start is None else _final_table(cell.start)
-        start_run(folder.path, data, stages, settings, options, cell.seed, table,
-                  data_arguments=cell.arguments)
+        start_run(folder.path, data, stages, settings, options, cell.seed, table)
     return continue_run(folder.path, data, run_recorder(folder.path, data.n_items), cell.device,
                         progress=False)
 

@@ -445,8 +445,8 @@ def _python_record(line:str, where:str)->dict:
             tree = ast.parse(line.strip(), mode="eval").body
         if isinstance(tree, ast.Dict) and all(isinstance(key, ast.Constant) and
                                               isinstance(key.value, str) for key in tree.keys):
-            return _each_once([*zip(map(ast.literal_eval, tree.keys),
-                                    map(ast.literal_eval, tree.values))])
+            return _each_once([(ast.literal_eval(key), ast.literal_eval(value)) for key, value
+                               in zip(tree.keys, tree.values) if key is not None])
     except SyntaxError as error: reason = short(error.msg)
     except (MemoryError, RecursionError): reason = "brackets nested too deeply"
     except (ValueError, TypeError) as error:

@@ -217,7 +217,7 @@ def plan(self:Grid,
                                   v.pre_train is not False, v.freeze_items, v.table_std)
         settings, options = self.manner(variant)
         table = None if start is None else self.blank_table(data, start)
-        config = describe_run(data, stages, settings, options, 0, table, "no", self.data[name])
+        config = describe_run(data, stages, settings, options, 0, table)
         for way in self.other_ways(variant).values():
             build_for(v.system, data.n_items, settings, options | way)
     except InputError as e: raise InputError(f"{self.where}: 'variants.{variant}': {e}") from e

@@ -8,7 +8,7 @@ __all__ = ['GridResults', 'load_grid', 'collect_grid', 'pack_grid']
 # %% ../nbs/36_results.ipynb #e7dda12d
 import io
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
@@ -255,26 +255,11 @@ def _repr_html_(self:GridResults)->str:
 
 # %% ../nbs/36_results.ipynb #69285083
 def collect_grid(
-    out,          # the folder of a grid
-    path,         # .npz file to write
-    labels=None,  # ways to ask that are kept, "" being the models as trained; None: all
+    out,   # the folder of a grid
+    path,  # .npz file to write
 )->Path:
     "Every rank and all provenance of a grid in one small file, for `load_grid`."
-    results = load_grid(out)
-    return write_atomically(path, pack_grid(results if labels is None else results.only(labels)))
-
-@patch
-def only(self:GridResults,
-    labels,  # ways to ask; "" is that of the models as they were trained
-)->GridResults:
-    "The same without other ways to ask; `InputError` for one that there is not."
-    known = dict.fromkeys(["", *(label for c in self.grid["cells"] for label in c["inference"])])
-    for label in labels: check_choice("way to ask", label, known)
-    cells = [c | {"inference": {k: v for k, v in c["inference"].items() if k in labels}}
-             for c in self.grid["cells"]]
-    kept = [(r, a) for r, a in zip(self.records, self.arrays) if r["label"] in labels]
-    return replace(self, grid=self.grid | {"cells": cells}, records=[r for r, _ in kept],
-                   arrays=[a for _, a in kept])
+    return write_atomically(path, pack_grid(load_grid(out)))
 
 def pack_grid(
     results:GridResults,
