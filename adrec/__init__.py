@@ -13,7 +13,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # for editors and type checkers, which do not run anything
-    pass
+    from adrec.checks import InputError
+    from adrec.collapse import Diagnosis
+    from adrec.data import SequenceData, synthetic_data
+    from adrec.ranking import Evaluation, evaluate
+    from adrec.read import load_data
+    from adrec.recipes import Settings
+    from adrec.report import write_report
+    from adrec.runs import Run, load_run, train
+    from adrec.systems import register_system
+    from adrec.tables import diagnose
 
 # %% ../nbs/41_package.ipynb #1f627af6
 _all_ = ["load_data", "train", "load_run", "Run", "Settings", "register_system", "evaluate",

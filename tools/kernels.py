@@ -10,7 +10,7 @@ from multiprocessing import get_context
 from jupyter_client import AsyncKernelManager
 from jupyter_client.provisioning import LocalProvisioner
 
-HEAVY = ["kernels", "nbclient", "nbdev.clean", "ipykernel.kernelapp", "torch", "pandas", "scipy.stats", "sklearn.neighbors", "matplotlib.pyplot"]
+HEAVY = ["kernels", "nbclient", "nbdev.clean", "ipykernel.kernelapp", "torch._dynamo", "pandas", "scipy.stats", "sklearn.neighbors", "matplotlib.pyplot"]
 KERNELS = {}
 
 
