@@ -226,24 +226,27 @@ def _hide_items(
     return scores
 
 # %% ../nbs/01_ranking.ipynb #b746dd92
+def _less_own(scores:torch.Tensor, answers:torch.Tensor): # yields parts of (B, N or more)
+    "All scores minus that of the answer, some rows at a time: a large catalogue is not copied."
+    rows = max(1, 2**20 // scores.shape[1])
+    for part, answer in zip(scores.split(rows), answers.split(rows), strict=True):
+        part = part.float() if part.dtype.itemsize < 4 else part
+        yield part - part.gather(1, (answer.to(part.device) - 1)[:, None])
+
 def answer_nll(
     scores:torch.Tensor,     # (B, N or more), all finite; every column has its chance
     answers:torch.Tensor,    # (B,) the true next items, 1..N
     temperature:float=1.0,   # the scores are divided by it; infinite: all items are equally likely
 )->np.ndarray:               # (B,) nats
     "Minus the log-likelihood of each answer under the softmax of the scores."
-    if not scores.dtype.itemsize > 2: scores = scores.float()
-    own = scores.gather(1, (answers.to(scores.device) - 1)[:, None])
-    nll = torch.logsumexp((scores - own) / temperature, dim=1)
-    return nll.double().cpu().numpy()
+    parts = [torch.logsumexp(p / temperature, dim=1) for p in _less_own(scores, answers)]
+    return torch.cat(parts).double().cpu().numpy()
 
 # %% ../nbs/01_ranking.ipynb #05a6a1ca
 def _slopes(scores:torch.Tensor, answers:torch.Tensor, beta:float)->tuple:
     "First and second derivative of the mean NLL by `beta`, the inverse temperature."
     first = second = 0.0
-    for part, answer in zip(scores.split(256), answers.split(256), strict=True):
-        part = part.double()
-        part = part - part.gather(1, answer[:, None] - 1)
+    for part in map(torch.Tensor.double, _less_own(scores, answers)):
         chance = torch.softmax(beta * part, dim=1)
         expected = (chance * part).sum(1)
         first += expected.sum().item()
@@ -397,10 +400,6 @@ def rank_metrics(
     values = {f"{name}@{k}": measure(ranks, k, ties) for k in ks for name, measure in measures}
     return values | {"MRR": mrr(ranks, ties), "log rank": log_rank(ranks, n_items, ties)}
 
-def _seen_items(data, rows, split:str)->list: # one array of item numbers per row
-    "Everything that each user had met before the answer of `split`, however long ago."
-    return [data.sequence(int(row))[:-HELD_OUT[split]] for row in rows]
-
 # %% ../nbs/01_ranking.ipynb #5cada46c
 def _system_device(system)->torch.device:
     "Where the system's parameters are; the CPU if it has none."
@@ -452,7 +451,7 @@ def _rank_everyone(
     "The place of every user's answer, and how likely it was."
     parts, how = [], (users_per_batch, max_length, seed, device)
     for users, answers, scores in _scored_batches(system, data, split, *how):
-        seen = _seen_items(data, users, split) if filter_seen else None
+        seen = [data.sequence(user)[:-HELD_OUT[split]] for user in users] if filter_seen else None
         nll = [] if temperature is None else [answer_nll(scores, answers, temperature)]
         parts.append((users, *target_ranks(scores, answers, seen), *nll))
     rows, better, tied, *nll = map(np.concatenate, zip(*parts, strict=True))
