@@ -132,17 +132,22 @@ def summary(self:GridResults,
     sizes, rows = [r["data"]["n_items"] for r in self.records], {}
     usual = metrics_that_fit(("HR@20", "NDCG@20", "NLL"), min(sizes, default=20))
     metrics = usual if metrics is None else metrics
-    for cell in self.grid["cells"]:
-        for label in ["", *cell["inference"]]:
-            if (key := (cell["data"], cell["variant"], label)) in rows: continue
-            found = {m: np.array([*self.per_user(m, *key, split).values()]) for m in metrics}
-            rows[key] = {("seeds", ""): len(found[metrics[0]])}
-            for m, runs in found.items():
-                rows[key] |= {(m, part): x for part, x in _written(m, runs, level).items()}
+    for key in self.keys():
+        found = {m: np.array([*self.per_user(m, *key, split).values()]) for m in metrics}
+        rows[key] = {("seeds", ""): len(found[metrics[0]])}
+        for m, runs in found.items():
+            rows[key] |= {(m, part): x for part, x in _written(m, runs, level).items()}
     table = pd.DataFrame.from_dict(rows, orient="index")
     table.columns = pd.MultiIndex.from_tuples(table.columns)
     table.index = pd.MultiIndex.from_tuples(table.index, names=("data", "variant", "label"))
     return table
+
+@patch
+def keys(self:GridResults)->list:
+    "(data, variant, label) of everything that was asked for, in the order of the grid."
+    ways = {(c["data"], c["variant"]): ["", *c["inference"]] for c in self.grid["cells"]}
+    return [(data, variant, label) for data in self.grid["data"]
+            for variant in [*BASELINES, *self.grid["variants"]] for label in ways[data, variant]]
 
 def _interval(
     runs:np.ndarray,  # (seeds, users)
@@ -169,7 +174,7 @@ def differences(self:GridResults,
     self.check_alike(split)
     check_choice("variant", reference, [*BASELINES, *self.grid["variants"]])
     rows = {}
-    for data, variant, label in self.summary((metric,), split).index:
+    for data, variant, label in self.keys():
         if (variant, label) == (reference, ""): continue
         a, b = (self.per_user(metric, data, *which, split)
                 for which in ((variant, label), (reference, "")))

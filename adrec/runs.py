@@ -232,10 +232,8 @@ def _repr_html_(self:Run)->str:
 
 # %% ../nbs/34_runs.ipynb #51417e7e
 def describe_run(
-    data:SequenceData, stages, settings=None, options=None, seed:int=0, pretrained=None,
-    precision:str="no", arguments:dict|None=None, allow_code=(),  # see `start_run`
-    model=None,               # a system that is built already
-    path=Path("config.json"), # of the file, for messages
+    data, stages, settings=None, options=None, seed=0, pretrained=None, precision="no",
+    arguments=None, allow_code=(), model=None, path=Path("config.json"),  # see `start_run`
 )->dict:
     "What a run will do, as its config.json says it; `InputError` if it cannot be done."
     seed, settings = check_seed(seed), settings or Settings()
