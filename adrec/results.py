@@ -8,7 +8,7 @@ __all__ = ['GridResults', 'load_grid', 'collect_grid', 'pack_grid']
 # %% ../nbs/36_results.ipynb #e7dda12d
 import io
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path
 
@@ -132,17 +132,22 @@ def summary(self:GridResults,
     sizes, rows = [r["data"]["n_items"] for r in self.records], {}
     usual = metrics_that_fit(("HR@20", "NDCG@20", "NLL"), min(sizes, default=20))
     metrics = usual if metrics is None else metrics
-    for cell in self.grid["cells"]:
-        for label in ["", *cell["inference"]]:
-            if (key := (cell["data"], cell["variant"], label)) in rows: continue
-            found = {m: np.array([*self.per_user(m, *key, split).values()]) for m in metrics}
-            rows[key] = {("seeds", ""): len(found[metrics[0]])}
-            for m, runs in found.items():
-                rows[key] |= {(m, part): x for part, x in _written(m, runs, level).items()}
+    for key in self.keys():
+        found = {m: np.array([*self.per_user(m, *key, split=split).values()]) for m in metrics}
+        rows[key] = {("seeds", ""): len(found[metrics[0]])}
+        for m, runs in found.items():
+            rows[key] |= {(m, part): x for part, x in _written(m, runs, level).items()}
     table = pd.DataFrame.from_dict(rows, orient="index")
     table.columns = pd.MultiIndex.from_tuples(table.columns)
     table.index = pd.MultiIndex.from_tuples(table.index, names=("data", "variant", "label"))
     return table
+
+@patch
+def keys(self:GridResults)->list:
+    "(data, variant, label) of everything that was asked for, in the order of the grid."
+    ways = {(c["data"], c["variant"]): ["", *c["inference"]] for c in self.grid["cells"]}
+    return [(data, variant, label) for data in self.grid["data"]
+            for variant in [*BASELINES, *self.grid["variants"]] for label in ways[data, variant]]
 
 def _interval(
     runs:np.ndarray,  # (seeds, users)
@@ -169,7 +174,7 @@ def differences(self:GridResults,
     self.check_alike(split)
     check_choice("variant", reference, [*BASELINES, *self.grid["variants"]])
     rows = {}
-    for data, variant, label in self.summary((metric,), split).index:
+    for data, variant, label in self.keys():
         if (variant, label) == (reference, ""): continue
         a, b = (self.per_user(metric, data, *which, split)
                 for which in ((variant, label), (reference, "")))
@@ -255,11 +260,26 @@ def _repr_html_(self:GridResults)->str:
 
 # %% ../nbs/36_results.ipynb #69285083
 def collect_grid(
-    out,   # the folder of a grid
-    path,  # .npz file to write
+    out,          # the folder of a grid
+    path,         # .npz file to write
+    labels=None,  # ways to ask that are kept, "" being the models as trained; None: all
 )->Path:
     "Every rank and all provenance of a grid in one small file, for `load_grid`."
-    return write_atomically(path, pack_grid(load_grid(out)))
+    results = load_grid(out)
+    return write_atomically(path, pack_grid(results if labels is None else results.only(labels)))
+
+@patch
+def only(self:GridResults,
+    labels,  # ways to ask; "" is that of the models as they were trained
+)->GridResults:
+    "The same without other ways to ask; `InputError` for one that there is not."
+    known = dict.fromkeys(["", *(label for c in self.grid["cells"] for label in c["inference"])])
+    for label in labels: check_choice("way to ask", label, known)
+    cells = [c | {"inference": {k: v for k, v in c["inference"].items() if k in labels}}
+             for c in self.grid["cells"]]
+    kept = [(r, a) for r, a in zip(self.records, self.arrays) if r["label"] in labels]
+    return replace(self, grid=self.grid | {"cells": cells}, records=[r for r, _ in kept],
+                   arrays=[a for _, a in kept])
 
 def pack_grid(
     results:GridResults,

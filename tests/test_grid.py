@@ -397,6 +397,7 @@ def test_the_summary_is_the_mean_of_the_metrics(whole):
         assert row["NDCG@10", "mean"] == pytest.approx(100 * mine["NDCG@10"].mean())
         assert row["NLL", "mean"] == pytest.approx(mine["NLL"].mean(), rel=1e-5)
         assert row["log rank", "low"] <= row["log rank", "mean"] <= row["log rank", "high"]
+    assert list(dict.fromkeys(summary.index.get_level_values("variant"))) == [*BASELINES, *results.grid["variants"]], "in the order of the file"
     with pytest.raises(InputError, match="unknown metric 'NDGC@10'"): results.summary(("NDGC@10",))
 
 
