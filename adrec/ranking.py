@@ -234,6 +234,7 @@ class Evaluation:
     max_length:int       # so many of the most recent items were shown to the system
     left_out:tuple       # the usual cut-offs for which there are too few items
     cold_answers:int     # users whose answer is an item that no training sequence holds
+    data_split:str="leave-one-out"  # what parted learning from answers, or time:0.9 and such
 
     def __repr__(self)->str:
         values = ", ".join(f"{name} {100 * value:.2f} %" for name, value in self.metrics.items())
@@ -252,7 +253,8 @@ class Evaluation:
         return {**self.metrics, "users": self.users, "split": self.split, "ties": self.ties,
                 "filter_seen": self.filter_seen, "average": self.average,
                 "max_length": self.max_length, "left_out": list(self.left_out),
-                "hidden_answers": self.hidden_answers, "cold_answers": self.cold_answers}
+                "hidden_answers": self.hidden_answers, "cold_answers": self.cold_answers,
+                "data_split": self.data_split}
 
 # %% ../nbs/01_ranking.ipynb #1a65c7af
 _CUT_OFFS = (5, 10, 20)
@@ -313,9 +315,9 @@ def _all_metrics(ranks:TargetRanks, ks, ties:str)->dict: # name -> (users,)
     values = {f"{name}@{k}": measure(ranks, k, ties) for k in ks for name, measure in measures}
     return values | {"MRR": mrr(ranks, ties)}
 
-def _seen_items(data, rows, split:str)->list: # one array of item numbers per row
-    "Everything that each user had met before the answer of `split`, however long ago."
-    return [data.sequence(int(row))[:-HELD_OUT[split]] for row in rows]
+def _seen_items(data, rows, places)->list: # one array of item numbers per row
+    "Everything that each user had met before the answer, which stands in `places`."
+    return [data.items[data.offsets[row]:places[row]] for row in rows.tolist()]
 
 # %% ../nbs/01_ranking.ipynb #5cada46c
 def system_device(system)->torch.device:
@@ -334,10 +336,10 @@ def _rank_everyone(
     "The place of every user's answer, a batch of users at a time."
     device = system_device(system) if device is None else device
     generator = _seeded_generator(device, seed)
-    parts = []
+    parts, places = [], dict(zip(*data.answers(split)))
     for batch, answers in evaluation_batches(data, split, max_length, users_per_batch):
         scores = _checked_scores(system, batch.to(device), data.n_items, generator)
-        seen = _seen_items(data, batch.users, split) if filter_seen else None
+        seen = _seen_items(data, batch.users, places) if filter_seen else None
         parts.append((batch.users.numpy(), *target_ranks(scores, answers, seen)))
     rows, better, tied = map(np.concatenate, zip(*parts, strict=True))
     order = np.argsort(rows)
@@ -352,14 +354,14 @@ def _check_split(
     check_choice("split", split, HELD_OUT)
     if data.n_users == 0: raise InputError(f"{data.name} has no users to rank for")
     shortest, least = int(data.lengths.argmin()), HELD_OUT[split] + 1
-    if data.lengths[shortest] < least:
+    if data.cuts is None and data.lengths[shortest] < least:
         raise InputError(f"{data.name}: user {str(data.user_ids[shortest])!r} has "
                          f"{data.lengths[shortest]} items; the {split} split needs {least} or more")
 
 def evaluate(
     system,                    # anything with `score(batch, generator)`, such as a `System`
     data:SequenceData,         # its sequences hold the answers
-    split:str="test",          # "test": find the last item; "validation": the one before
+    split:str="test",          # "test" or "validation": which of the two answers to find
     ks=None,                   # cut-offs; None: those of 5, 10, 20 that the catalogue has room for
     ties:str="expected",       # "pessimistic", "expected" or "optimistic"
     filter_seen:bool=False,    # hide each user's earlier items? An answer among them is a miss
@@ -381,7 +383,7 @@ def evaluate(
     per_user = _all_metrics(ranks, ks, ties)
     metrics = {name: _average_metric(values, average) for name, values in per_user.items()}
     return Evaluation(metrics, per_user, ranks, rows, split, ties, filter_seen, average,
-                      max_length, left_out, data.cold_answers(split))
+                      max_length, left_out, data.cold_answers(split), data.split)
 
 # %% ../nbs/01_ranking.ipynb #791bd384
 def top_items(
@@ -462,7 +464,8 @@ def protocol_text(
     if not metrics["filter_seen"]: seen = "not filtered"
     window = metrics.get("max_length")  # older files do not have it
     shown = f"; the last {window} items of a history are read" if window else ""
-    return f"ties: {ties} ({_TIES_TEXT[ties]}); seen items {seen}{shown}"
+    split = metrics.get("data_split", "leave-one-out")
+    return f"{split}; ties: {ties} ({_TIES_TEXT[ties]}); seen items {seen}{shown}"
 
 # %% ../nbs/01_ranking.ipynb #1b9532f4
 @patch
