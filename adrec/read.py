@@ -117,13 +117,11 @@ class DataOptions:
     time_format:str|None=None
     # Keep the first of repeated interactions; otherwise they are refused.
     drop_duplicates:bool=False
-    # What parts learning from answers: leave-one-out, or time: and the share of interactions that
-    # lie before the test, such as time:0.9.
+    # The split: leave-one-out, or by time, such as time:0.9.
     split:str="leave-one-out"
-    # A file with the titles and categories of the items: CSV, JSON lines, Parquet, or MovieLens'.
+    # A file with titles and categories of the items.
     items:str|None=None
-    # The raw file of a data set of the paper, or the folder that it is in. Default: the folder
-    # where things are kept.
+    # The raw file of a data set that has a name, or its folder.
     raw:str|None=None
 
     def __post_init__(self):

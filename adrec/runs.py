@@ -33,9 +33,10 @@ from .devices import is_main_process, wait_for_everyone
 from .folders import RunFolder, check_config, check_options, item_counts, json_text, recipe_of
 from .ranking import Evaluation, System, metrics_that_fit, top_items
 from .ranking import evaluate as evaluate_system
-from .read import DATA_SETS, load_data
+from .read import DATA_SETS, KNOWN_STEPS, load_data
 from .recipes import Settings, check_recipe, check_seed, one_stage, three_stages
 from .recorder import CollapseRecorder, Recording, load_recording, run_recorder
+from .splits import data_label
 from .systems import find_system, known_options
 from .tables import pretrained_items
 from .training import train_stages
@@ -192,7 +193,7 @@ def export_items(self:Run,
 def __repr__(self:Run)->str:
     "What was trained on what, what it reached, and where it is."
     metric, = metrics_that_fit(("NDCG@20",), len(self.items))
-    return (f"{self.config['system']} on {self.config['data']['name']}; epochs: "
+    return (f"{self.config['system']} on {data_label(self.config['data'])}; epochs: "
             f"{self.epochs_trained()}; test {metric} {100 * self.metrics['test'][metric]:.2f} %; "
             f"{'in memory' if self.folder is None else self.folder.path}")
 
@@ -206,7 +207,7 @@ def _repr_html_(self:Run)->str:
                    + cells("td", [f"{100 * self.metrics[split][name]:.2f}" for name in names])
                    + "</tr>" for split in splits)
     data, where = self.config["data"], "in memory" if self.folder is None else self.folder.path
-    what = (f"{self.config['system']} on {data['name']} ({data['n_items']:,} items), seed "
+    what = (f"{self.config['system']} on {data_label(data)} ({data['n_items']:,} items), seed "
             f"{self.config['seed']}; epochs: {self.epochs_trained()}; {where}")
     return (f"<p>{html.escape(what)}</p><table><thead><tr><th>%</th>{cells('th', names)}</tr>"
             f"</thead><tbody>{rows}</tbody></table>")
@@ -232,7 +233,7 @@ def _describe(
 
 def _about(data:SequenceData, arguments)->dict:
     return dict(name=data.name, fingerprint=data.fingerprint(), n_items=data.n_items,
-                arguments=arguments)
+                split=data.split, arguments=arguments)
 
 def _versions()->dict:
     return dict(python=platform.python_version(), torch=torch.__version__, numpy=np.__version__,
@@ -297,7 +298,8 @@ def _find_data(folder:RunFolder, config:dict, arguments:dict|None)->dict:  # see
     if not noted and not given:
         raise InputError(f"{folder.path} was trained on data from memory "
                          f"({config['data']['name']}): pass them again")
-    if given.get("source") in DATA_SETS: return given
+    if given.get("source") in DATA_SETS:  # of what was noted, all counts but the columns of a file
+        return {name: (noted or {})[name] for name in KNOWN_STEPS if name in (noted or {})} | given
     if not given and noted["source"] not in DATA_SETS and not Path(noted["source"]).exists():
         raise InputError(f"{folder.path} was trained on {noted['source']}, and there is no such "
                          "file now: if it has moved, say where it is with --data FILE")
@@ -311,7 +313,12 @@ def run_data(
 )->SequenceData:
     "The data of a run, loaded again if need be; `InputError` if they are not what it learned from."
     theirs = config["data"]
-    if data is None: data = load_data(**_find_data(folder, config, arguments))
+    if data is None and (arguments or {}).get("items"):  # other titles are wanted
+        data = load_data(**_find_data(folder, config, arguments))
+    if data is None: data = folder.reload_data(_find_data(folder, config, arguments))
+    if (split := theirs.get("split", "leave-one-out")) != data.split:
+        raise InputError(f"{folder.path} was trained with the split {split}, and these data have the "
+                         f"split {data.split}: their results must not be mixed")
     if data.fingerprint() != theirs["fingerprint"]:
         raise InputError(f"{folder.path} belongs to other data: it was trained on {theirs['name']} "
                          f"with fingerprint {theirs['fingerprint']}, these are {data.name} "
@@ -562,6 +569,9 @@ def collect_runs(
     arrays, provenance = {}, []
     for folder in folders:
         run = load_run(folder)
+        if any(p["data"]["fingerprint"] != run.config["data"]["fingerprint"] for p in provenance):
+            raise InputError(f"{run.name} learned from other data, or another split, than the runs "
+                             "before it: their numbers must not be mixed")
         evaluation = run.evaluate()
         for m in metrics or metrics_that_fit(("HR@20", "NDCG@20"), len(run.items)):
             check_choice("metric", m, evaluation.per_user)

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ITEM_COLUMNS', 'read_titles', 'with_titles']
 
-# %% ../nbs/26_titles.ipynb #0e4c7c56
+# %% ../nbs/26_titles.ipynb #1a596507
 import ast
 import csv
 import html
@@ -26,7 +26,7 @@ from .columns import bare_name
 from .data import SequenceData, id_text
 from .formats import content_kind, parquet_parts, text_blocks
 
-# %% ../nbs/26_titles.ipynb #8be8c9bb
+# %% ../nbs/26_titles.ipynb #a9e2daad
 def _lines(path:Path):
     "The lines of a text file with their numbers; blank ones are left out."
     number = 0
@@ -37,24 +37,29 @@ def _lines(path:Path):
             number += 1
             if line.strip(" \t\x1a"): yield number, line
 
-# %% ../nbs/26_titles.ipynb #91f0f138
+# %% ../nbs/26_titles.ipynb #cff7082d
 def _literal(text:str):
     "What a Python literal stands for, without running it; None if it is none."
     try: return ast.literal_eval(text)
     except (ValueError, SyntaxError, RecursionError, MemoryError): return None
 
-def _json_records(path:Path):
-    "One record a line, in JSON or as a Python dictionary."
+_ASIN = re.compile("'asin': '([^']*)'")
+
+def _json_records(path:Path, wanted:set|None):
+    "One record a line, in JSON or as a Python dictionary; of what is not wanted, perhaps the id alone."
     for number, line in _lines(path):
         try: record = json.loads(line)
-        except (ValueError, RecursionError): record = _literal(line.strip())
+        except (ValueError, RecursionError):
+            asin = _ASIN.search(line)
+            if asin is None or wanted is None or asin[1] in wanted: record = _literal(line.strip())
+            else: record = {"asin": asin[1]}
         if not isinstance(record, dict):
             raise InputError(f"{short(path, 200)}, line {number}: not an object such as "
                              f"{{\"asin\": ..., \"title\": ...}}, but {short(line)!r}; one line is one "
                              "item")
         yield number, record
 
-# %% ../nbs/26_titles.ipynb #2bdb08e6
+# %% ../nbs/26_titles.ipynb #7c113152
 _U_GENRES = ("unknown Action Adventure Animation Children's Comedy Crime Documentary Drama Fantasy "
              "Film-Noir Horror Musical Mystery Romance Sci-Fi Thriller War Western").split()
 
@@ -72,16 +77,16 @@ def _check_cells(path:Path, number:int, cells:int, wanted:int):
         f"{short(path, 200)}, line {number}: {cells} cells, but the first line has {wanted}; a cell "
         "with the separator in it belongs in quotes")
 
-def _text_records(path:Path):
+def _text_records(path:Path, wanted:set|None=None):
     "One record a line of a text table."
     first = next(_lines(path), (0, ""))[1]
     flags = _is_u_item(first.split("|"))
     if flags or "::" in first:  # MovieLens, without a header
         separator = "|" if flags else "::"
-        wanted = len(first.split(separator))
+        width = len(first.split(separator))
         for number, line in _lines(path):
             cells = line.split(separator)
-            _check_cells(path, number, len(cells), wanted)
+            _check_cells(path, number, len(cells), width)
             yield number, dict(zip(("item_id", "title", "genres"),
                                    _u_item(cells) if flags else cells))
         return
@@ -93,20 +98,20 @@ def _text_records(path:Path):
         _check_cells(path, rows.line_num, len(cells), len(names))
         yield rows.line_num, dict(zip(names, cells))
 
-# %% ../nbs/26_titles.ipynb #f0e40f41
-def _parquet_records(path:Path):
+# %% ../nbs/26_titles.ipynb #3b62a2a9
+def _parquet_records(path:Path, wanted:set|None=None):
     "One record a row of Parquet files; only columns that may be of use are read."
     number = 0
     for part in parquet_parts(path) if path.is_dir() else [path]:
         file = pyarrow.parquet.ParquetFile(part)
         ids, title, genres = _item_columns(tuple(file.schema_arrow.names))
-        wanted = [*ids, *(name for name in (title, genres) if name is not None)]
-        for batch in file.iter_batches(columns=wanted or None):
+        columns = [*ids, *(name for name in (title, genres) if name is not None)]
+        for batch in file.iter_batches(columns=columns or None):
             for record in batch.to_pylist():
                 number += 1
                 yield number, record
 
-# %% ../nbs/26_titles.ipynb #2e638ff3
+# %% ../nbs/26_titles.ipynb #ef5e7c18
 ITEM_COLUMNS = {  # as `bare_name` makes them, without underscores; the first that is there is taken
     "id": ["itemid", "item", "parentasin", "asin", "movieid", "businessid", "productid", "bookid",
            "trackid", "songid", "gameid", "appid", "articleid", "isbn", "sku", "id"],
@@ -120,9 +125,10 @@ def _item_columns(names:tuple)->tuple[list, str|None, str|None]:
     "Of the names of columns: those of ids, that of the title, that of the categories."
     bare = {re.sub(r"[\W_]", "", bare_name(name)): name for name in reversed(names)}
     found = {role: [bare[n] for n in known if n in bare] for role, known in ITEM_COLUMNS.items()}
-    return found["id"], *(next(iter(found[role]), None) for role in ("title", "genres"))
+    title, genres = (next(iter(found[role]), None) for role in ("title", "genres"))
+    return found["id"], title, genres
 
-# %% ../nbs/26_titles.ipynb #d098dd61
+# %% ../nbs/26_titles.ipynb #b5843746
 def _plain(value)->str:
     "A cell as one line of text; empty for what is missing."
     if value is None or value != value: return ""
@@ -145,7 +151,7 @@ def _categories(value, column:str)->str:
     parts = dict.fromkeys(part for part in _flat(value) if part)
     return "|".join(part for part in parts if part != "(no genres listed)")
 
-# %% ../nbs/26_titles.ipynb #131b4712
+# %% ../nbs/26_titles.ipynb #49c76bd0
 def _item_cells(record:dict, title:str|None, genres:str|None)->tuple[str, str]:
     "Title and categories of a record."
     name = _plain(record.get(title)) if title else ""
@@ -164,11 +170,11 @@ class _Matches:
         elif item in self.cells: self.again.append(item)
         else: self.cells[item] = _item_cells(record, title, genres)
 
-# %% ../nbs/26_titles.ipynb #ba0fc969
+# %% ../nbs/26_titles.ipynb #16bc81e7
 _READERS = {**dict.fromkeys((".csv", ".tsv", ".txt", ".dat", ".item"), _text_records),
             ".json": _json_records, ".jsonl": _json_records, ".parquet": _parquet_records}
 
-def _records(path:Path):
+def _records(path:Path, wanted:set|None):
     "The records of a file of items; `InputError` if there is no such file, or it cannot be read."
     where = short(path, 200)
     if not path.exists(): raise InputError(f"{where}: there is no such file of items")
@@ -177,7 +183,7 @@ def _records(path:Path):
         if kind not in _READERS: raise InputError(
             f"{where}: the ending says nothing about what is inside; known are "
             f"{', '.join(_READERS)}, and .gz or .zip behind them")
-        yield from _READERS[kind](path)
+        yield from _READERS[kind](path, wanted)
     except InputError: raise
     except (OSError, EOFError, ValueError, csv.Error, zlib.error, zipfile.BadZipFile) as error:
         raise InputError(f"{where}: cannot be read as a file of items ({one_line(error)})") from error
@@ -185,7 +191,7 @@ def _records(path:Path):
 def _collect(path:Path, wanted:set|None)->_Matches:
     "The matches of the best column of ids; `InputError` if there is none, or nothing to take."
     found, columns = {}, {}
-    for _, record in _records(path):
+    for _, record in _records(path, wanted):
         columns |= dict.fromkeys(record)
         ids, title, genres = _item_columns(tuple(record))
         for column in ids:
@@ -199,7 +205,7 @@ def _collect(path:Path, wanted:set|None)->_Matches:
                          f"are {there}; call them title and genres")
     return max(found.values(), key=lambda matches: len(matches.cells))
 
-# %% ../nbs/26_titles.ipynb #7f2d5700
+# %% ../nbs/26_titles.ipynb #34d9cfef
 def read_titles(
     path,                  # a file of items: text, JSON lines or Parquet, perhaps packed
     wanted:set|None=None,  # ids, as text; None: all that stand there
@@ -218,7 +224,7 @@ def read_titles(
                            "counts")
     return table.astype("str").rename_axis("item_id"), notes
 
-# %% ../nbs/26_titles.ipynb #865a6f3e
+# %% ../nbs/26_titles.ipynb #5fe205ed
 def _without_common(genres:pd.Series)->tuple[pd.Series, list[str]]:
     "Categories without those that nearly all items have; and the names of these."
     lists = genres[genres != ""].str.split("|")
