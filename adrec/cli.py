@@ -16,7 +16,7 @@ from pathlib import Path
 
 import adrec.checkup  # noqa: F401 (the command `diagnose`)
 import adrec.compare  # noqa: F401 (the command `compare`)
-from .checks import InputError, nearest_hint, shown
+from .checks import InputError, check_choice, nearest_hint, shown
 from .options import flag_of, options_of
 from adrec.shell import (
     command,
@@ -55,54 +55,50 @@ def main(
 @command(
     "adrec data",
     "adrec data ml-100k --json",
+    "adrec data beauty --source reviews_Beauty_5.json.gz --items meta_Beauty.json.gz",
+    "adrec data clicks.csv --split time:0.9",
     "adrec data clicks.csv --user-column who --item-column what --time-column when",
     "adrec data pairs.txt --no-header --order lines",
     "adrec data reviews_Baby_5.json.gz --min-rating 4 --k-core 5")
 def _data_command(
-    source:str|None=None,  # a built-in data set or a file; without it, the built-in ones are listed
+    source:str|None=None,  # the name of a data set, or a file; without it, all names are listed
     *, reading:dict,
     as_json:bool=False,    # print JSON for programs instead of text for people
 ):
-    """Describe a data set, or list the built-in ones.
+    """Describe a data set, or list those that have a name.
 
     The numbers are those after preprocessing: rating filter, k-core, one sequence per user
     in time order. A file needs columns for user, item and time; a rating is optional. A file
-    without ratings is taken as it is, unless --k-core says otherwise.
+    without ratings is taken as it is, unless --k-core says otherwise. The counts of a data set of
+    the ADRec paper are compared with those of the paper.
 
     Shares: equal times are those of interactions whose user did something else at the same
-    moment just before; cold answers are test items that nobody has before the last two
-    places. What else is worth knowing about a file stands below, as warnings."""
-    from adrec.read import DATA_SETS, load_data
+    moment just before; cold answers are test items that no training sequence holds. What else is
+    worth knowing about a file stands below, as warnings."""
+    from adrec.catalogue import CATALOGUE, compare_counts, count_cells, counts_verdict, fact_cells
+    from adrec.read import load_data
     arguments = data_arguments(reading if source is None else {"source": source} | reading)
-    if arguments is None: return _print_data_sets(DATA_SETS, as_json)
-    data = load_data(**arguments)
-    facts = data.facts()
-    if as_json: return print_json(facts)
+    if arguments is None: return _print_catalogue(as_json)
+    data, name = load_data(**arguments), arguments["source"]
+    facts, known = data.facts(), name in CATALOGUE
+    if as_json: return print_json(facts | ({"counts": compare_counts(data, name)} if known else {}))
     warnings = facts.pop("warnings")
-    _print_facts(facts | {"preprocessing": data.preprocessing_text()})
+    print_columns(fact_cells(facts | {"preprocessing": data.preprocessing_text()}))
     for warning in warnings: print(f"warning: {warning}")
+    if not known: return
+    print(f"\n{counts_verdict(data, name)}:")
+    print_columns(count_cells(data, name), right=(1, 2, 3))
 
 # %% ../nbs/39_cli.ipynb #4333e6aa
-def _print_data_sets(
-    names:dict,    # name → description
+def _print_catalogue(
     as_json:bool,  # for a program?
 ):
-    "Print the built-in data sets."
-    if as_json:
-        return print_json([dict(name=name, description=text) for name, text in names.items()])
-    print_columns(list(names.items()))
-    print("\nA file of your own works as well: adrec data clicks.csv (see adrec data --help)")
-
-def _print_facts(
-    facts:dict,  # name → a text or a number
-):
-    "Print one fact a line, long numbers with commas."
-    rows = []
-    for name, value in facts.items():
-        if name in ("equal_times", "cold_answers"): text = f"{value:.1%}"
-        else: text = f"{value:,}" if isinstance(value, (int, float)) else value
-        rows.append((name.replace("_", " "), text))
-    print_columns(rows)
+    "Print the data sets that have a name, and where they come from."
+    from adrec.catalogue import catalogue_cells, catalogue_rows, catalogue_text
+    if as_json: return print_json(catalogue_rows())
+    print_columns(catalogue_cells(), right=(1, 2, 3))
+    print(f"\n{catalogue_text()}\n\n"
+          "A file of your own works as well: adrec data clicks.csv (see adrec data --help)")
 
 # %% ../nbs/39_cli.ipynb #32858b73
 def _load_run(path, device:str="cpu", allow_code:str|None=None):
@@ -159,13 +155,16 @@ def _print_metrics(
 # %% ../nbs/39_cli.ipynb #7e098061
 @command(
     "adrec evaluate runs/adrec",
-    "adrec evaluate runs/adrec --split validation --json",
+    "adrec evaluate runs/adrec --answers validation --json",
     "adrec evaluate runs/adrec --k 1,3,100",
-    "adrec evaluate popularity --data ml-100k --ties pessimistic")
+    "adrec evaluate popularity --data ml-100k --ties pessimistic",
+    "adrec evaluate markov --data clicks.csv --split time:0.9")
 def _evaluate_command(
     system:str,  # a run folder, or popularity, markov or itemknn, which need --data and no training
     *, data:dict,
-    split:str="test",       # test: find each user's last item; validation: the one before
+    # test: find each user's last item, or the first after the cut of a split by time; validation:
+    # that of the validation (--split validation says the same)
+    answers:str="test",
     # cut-offs of HR and NDCG, such as 1,3,100; None: those of 5,10,20 for which the items suffice
     k:str|None=None,
     # where an answer stands among items with the same score: pessimistic, expected or optimistic
@@ -190,15 +189,25 @@ def _evaluate_command(
     except ValueError as e:
         raise InputError("--k takes whole numbers with commas between them, such as 5,10, "
                          f"and not {shown(k)}") from e
+    answers, data = _which_answers(answers, data)
     model, found = _find_system(system, data_arguments(data), device, allow_code)
-    result = evaluate(model, found, split, cut_offs, ties, filter_seen, seed=seed)
+    result = evaluate(model, found, answers, cut_offs, ties, filter_seen, seed=seed)
     if as_json:
         return print_json({"system": system, "data": found.name} | result.as_dict()
                            | {"warnings": found.notes})
-    print(f"{system} on {found.name}: {split} split, {result.users:,} users, "
+    print(f"{system} on {found.name}: {answers} split, {result.users:,} users, "
           f"all {found.n_items:,} items ranked")
     _print_protocol(result.as_dict(), *found.notes)
-    _print_metrics({split: result.metrics})
+    _print_metrics({answers: result.metrics})
+
+def _which_answers(answers:str, data:dict)->tuple[str, dict]:
+    "The answers to be found, and the options about data: --split can stand for either."
+    from adrec.data import HELD_OUT
+    split = data.get("split", "time:")
+    if split in HELD_OUT: return split, {name: data[name] for name in data if name != "split"}
+    if not split.startswith("time:"):
+        check_choice("split", split, (*HELD_OUT, "leave-one-out", "time:0.9"))
+    return answers, data
 
 # %% ../nbs/39_cli.ipynb #4d04b548
 def _check_model_options(
@@ -252,6 +261,7 @@ def _start_training(
     _check_model_options(model, options)
     data = load_data(**arguments)
     notes, (stages, training) = list(data.notes), _make_stages(model, settings)
+    if data.cuts: notes.append(data.split_text())
     if pretrained is not None:
         how["pretrained"] = pretrained_items(pretrained, data, say=notes.append)
     start_run(out, data, stages, training, options, **how)
@@ -491,6 +501,8 @@ def _recommend_command(
     _print_history(seen, title, found.config["settings"]["max_length"])
     print("\nnext")
     _print_table(best.assign(score=best.score.map("{:.3f}".format)), right=(0, best.shape[1] - 1))
+    if (split := found.config["data"].get("split", "leave-one-out")) != "leave-one-out":
+        print_note(f"the split of the training was {split}: what came later was not learned from")
     if new: print_note(f"not in any training sequence, so last and by chance: {', '.join(new[:5])}")
 
 # %% ../nbs/39_cli.ipynb #dd79f949

@@ -50,7 +50,7 @@ def paired_difference(
     level:float=0.95,     # coverage
 ):                        # an `Interval` for first − second
     "Interval for the mean difference per user; `InputError` unless users and rules are the same."
-    for what in ("split", "ties", "filter_seen"):
+    for what in ("data_split", "split", "ties", "filter_seen"):
         one, other = getattr(first, what), getattr(second, what)
         if one != other:
             raise InputError(f"these evaluations differ in {what}: {one!r} and {other!r}")

@@ -10,7 +10,7 @@ import io
 import json
 import shlex
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -262,6 +262,19 @@ def read_items(self:RunFolder)->tuple:
     others = items.columns.drop("item_id")
     items[others] = items[others].where(items[others] != "")
     return items, None if counts is None else counts.to_numpy()
+
+# %% ../nbs/33_folders.ipynb #b8cda913
+@patch
+def reload_data(self:RunFolder,
+    arguments:dict,  # for `adrec.read.load_data`
+)->SequenceData:
+    "The data of a run; titles that came from a file are taken from the folder, where they are now."
+    if arguments.get("items") is None or not (self / "items.csv").exists():
+        return load_data(**arguments)
+    rest = {name: value for name, value in arguments.items() if name != "items"}
+    data, noted = load_data(**rest), self.read_items()[0]
+    same = noted.item_id.tolist() == data.item_info.item_id.tolist()
+    return replace(data, item_info=noted) if same else data
 
 # %% ../nbs/33_folders.ipynb #0fdf29d7
 @patch

@@ -312,6 +312,7 @@ class Evaluation:
     left_out:tuple       # the usual cut-offs for which there are too few items
     cold_answers:int     # users whose answer is an item that no training sequence holds
     temperature:float|None=None  # of the likelihood, perhaps infinite; None: not measured
+    data_split:str="leave-one-out"  # what parted learning from answers, or time:0.9 and such
 
     def __repr__(self)->str:
         values = ", ".join(f"{name} {metric_text(name, v)}" for name, v in self.metrics.items())
@@ -331,7 +332,8 @@ class Evaluation:
                 "filter_seen": self.filter_seen, "average": self.average,
                 "max_length": self.max_length, "left_out": list(self.left_out),
                 "hidden_answers": self.hidden_answers, "cold_answers": self.cold_answers,
-                "inverse_temperature": self.temperature and 1 / self.temperature}
+                "inverse_temperature": self.temperature and 1 / self.temperature,
+                "data_split": self.data_split}
 
 # %% ../nbs/01_ranking.ipynb #1a65c7af
 _CUT_OFFS = (5, 10, 20)
@@ -467,7 +469,7 @@ def _check_split(
     check_choice("split", split, HELD_OUT)
     if data.n_users == 0: raise InputError(f"{data.name} has no users to rank for")
     shortest, least = int(data.lengths.argmin()), HELD_OUT[split] + 1
-    if data.lengths[shortest] < least:
+    if data.cuts is None and data.lengths[shortest] < least:
         raise InputError(f"{data.name}: user {str(data.user_ids[shortest])!r} has "
                          f"{data.lengths[shortest]} items; the {split} split needs {least} or more")
 
@@ -511,7 +513,7 @@ def evaluate(
     if nll: per_user["NLL"] = nll[0]
     metrics = {name: _average_metric(values, average) for name, values in per_user.items()}
     return Evaluation(metrics, per_user, ranks, rows, split, ties, filter_seen, average,
-                      max_length, left_out, data.cold_answers(split), temperature)
+                      max_length, left_out, data.cold_answers(split), temperature, data.split)
 
 # %% ../nbs/01_ranking.ipynb #791bd384
 def top_items(
@@ -574,7 +576,8 @@ def protocol_text(
     shown = f"; the last {window} items of a history are read" if window else ""
     if (inverse := metrics.get("inverse_temperature")) is not None:
         shown += f"; NLL at temperature {1 / inverse:.4g}" if inverse else "; NLL of guessing"
-    return f"ties: {ties} ({_TIES_TEXT[ties]}); seen items {seen}{shown}"
+    split = metrics.get("data_split", "leave-one-out")
+    return f"{split}; ties: {ties} ({_TIES_TEXT[ties]}); seen items {seen}{shown}"
 
 # %% ../nbs/01_ranking.ipynb #1b9532f4
 @patch

@@ -34,6 +34,7 @@ from adrec.plots import (
 from .ranking import evaluate, evaluation_notes, metric_scale, metrics_that_fit
 from .recipes import Settings
 from .recorder import load_recording
+from .splits import data_label
 
 # %% ../nbs/32_report.ipynb #c476b467
 @dataclass(frozen=True)
@@ -152,8 +153,8 @@ def _check_runs(runs, labels):
         if key in seen: raise InputError(f"{_run_place(run)} is given twice")
         seen.add(key)
         if data["fingerprint"] != first["fingerprint"]:
-            raise InputError(f"{_run_place(run)} was trained on other data ({data['name']}) than "
-                             f"{_run_place(runs[0])} ({first['name']}): write a report for each")
+            raise InputError(f"{_run_place(run)} was trained on other data ({data_label(data)}) than "
+                             f"{_run_place(runs[0])} ({data_label(first)}): write a report for each")
     if labels is not None and len(labels) != first["n_items"]:
         raise InputError(f"{first['n_items']} items need as many labels, got {len(labels)}")
 
@@ -227,8 +228,10 @@ def _training(evidence:Evidence)->Section:
     text = (f"The data are {facts['name']}: {facts['interactions']:,} interactions of "
             f"{facts['users']:,} users with {facts['items']:,} items, in the order of time. "
             "A recommender reads what a user took so far, and ranks all items for the next place. "
-            "The last two items of every user were hidden during training: the last one is the "
-            "test, the one before it decided when to stop.")
+            + (f"Learning and answers were parted in time ({evidence.data.split_text()}); what lies "
+               "between the two moments decided when to stop." if evidence.data.cuts else
+               "The last two items of every user were hidden during training: the last one is the "
+               "test, the one before it decided when to stop (leave-one-out)."))
     head = ["system", "folder", "epochs of each stage", "users per update", "dimensions", "seed",
             "time"]
     return Section("What was trained", [text, f"Where the data come from: {facts['source']}.",
@@ -431,10 +434,12 @@ def _neighbours(evidence:Evidence)->Section:
 def _recommendations(evidence:Evidence, k:int=5)->Section:
     "For three users: what they took, what came next, and what each run recommends."
     data, rows, titles = evidence.data, [], np.array(_all_titles(evidence.data), dtype=object)
-    for user in np.unique(np.linspace(0, data.n_users - 1, 3).astype(int)):
-        *history, answer = data.sequence(user)
+    users, places = data.answers()
+    for n in np.unique(np.linspace(0, len(users) - 1, 3).astype(int)):
+        user, answer = users[n], data.items[places[n]]
+        history = data.items[data.offsets[user]:places[n]]
         some = min(k, data.n_items - len(set(history)))
-        if not history or some < 1: continue
+        if len(history) == 0 or some < 1: continue
         ids, lists = data.item_info.item_id.loc[history].tolist(), []
         for run in evidence.runs.values():
             best = data.item_numbers(run.recommend(ids, some, evidence.seed).item_id)
@@ -480,7 +485,10 @@ def _repetition(evidence:Evidence, path:Path)->Section:
     for name, run in evidence.runs.items():
         folder = _folder(run)
         folders.append(folder.name if folder else name.lower().rstrip("+").replace(" ", "-"))
-        source = Path(str(_data_arguments(run).get("source") or "FILE")).name
+        arguments = _data_arguments(run)
+        source = " ".join([Path(str(arguments.get("source") or "FILE")).name, *(
+            f"--{name} {Path(arguments[name]).name}" for name in ("split", "items")
+            if arguments.get(name))])
         lines.append(f"adrec train --data {source} --model {run.config['system']} "
                      f"--seed {run.config['seed']} --out {folders[-1]}")
     lines.append(f"adrec report {' '.join(folders)} -o {path.name}")

@@ -42,7 +42,7 @@ from adrec.ranking import (
     top_items,
 )
 from .ranking import evaluate as evaluate_system
-from .read import DATA_SETS, load_data
+from .read import DATA_SETS, KNOWN_STEPS, load_data
 from adrec.recipes import (
     Settings,
     check_recipe,
@@ -52,6 +52,7 @@ from adrec.recipes import (
     three_stages,
 )
 from .recorder import CollapseRecorder, Recording, load_recording, run_recorder
+from .splits import data_label
 from .systems import find_system, known_options
 from .tables import pretrained_items
 from .training import train_stages
@@ -209,7 +210,7 @@ def __repr__(self:Run)->str:
     "What was trained on what, what it reached, and where it is."
     metric, = metrics_that_fit(("NDCG@20",), len(self.items))
     value = self.metrics["test"][metric]
-    return (f"{self.config['system']} on {self.config['data']['name']}; epochs: "
+    return (f"{self.config['system']} on {data_label(self.config['data'])}; epochs: "
             f"{self.epochs_trained()}; test {metric} {metric_text(metric, value)}; "
             f"{'in memory' if self.folder is None else self.folder.path}")
 
@@ -221,11 +222,10 @@ def _repr_html_(self:Run)->str:
     head = [f"{name} {metric_scale(name).unit}" for name in names]
     def cells(tag, texts): return "".join(f"<{tag}>{html.escape(str(t))}</{tag}>" for t in texts)
     rows = "".join(f"<tr><th>{split}</th>"
-                   + cells("td", [metric_scale(name).write(self.metrics[split][name])
-                                 for name in names])
+                   + cells("td", [metric_scale(n).write(self.metrics[split][n]) for n in names])
                    + "</tr>" for split in splits)
     data, where = self.config["data"], "in memory" if self.folder is None else self.folder.path
-    what = (f"{self.config['system']} on {data['name']} ({data['n_items']:,} items), seed "
+    what = (f"{self.config['system']} on {data_label(data)} ({data['n_items']:,} items), seed "
             f"{self.config['seed']}; epochs: {self.epochs_trained()}; {where}")
     return (f"<p>{html.escape(what)}</p><table><thead><tr><th></th>{cells('th', head)}</tr>"
             f"</thead><tbody>{rows}</tbody></table>")
@@ -244,16 +244,16 @@ def describe_run(
                for key, value in (options or {}).items()}
     check_options(options, [stage.system for stage in stages], path)
     check_recipe(data, stages, settings, options, seed, pretrained, precision, model)
-    config = dict(system=stages[-1].system, data=_about(data), seed=seed,
-                  precision=precision, options=options, settings=asdict(settings),
-                  stages=[asdict(stage) for stage in stages], versions=_versions())
+    config = dict(system=stages[-1].system, data=_about(data), seed=seed, precision=precision,
+                  options=options, settings=asdict(settings), versions=_versions(),
+                  stages=[asdict(stage) for stage in stages])
     try: text = json_text(config)
     except TypeError as e: raise InputError(f"options have to be values of JSON: {e}") from e
     return check_config(text, path)
 
 def _about(data:SequenceData)->dict:
     return dict(name=data.name, fingerprint=data.fingerprint(), n_items=data.n_items,
-                arguments=data.arguments)
+                split=data.split, arguments=data.arguments)
 
 def _versions()->dict:
     return dict(python=platform.python_version(), torch=torch.__version__, numpy=np.__version__,
@@ -316,7 +316,8 @@ def _find_data(folder:RunFolder, config:dict, arguments:dict|None)->dict:  # see
     if not noted and not given:
         raise InputError(f"{folder.path} was trained on data from memory "
                          f"({config['data']['name']}): pass them again")
-    if given.get("source") in DATA_SETS: return given
+    if given.get("source") in DATA_SETS:  # of what was noted, all counts but the columns of a file
+        return {name: (noted or {})[name] for name in KNOWN_STEPS if name in (noted or {})} | given
     if not given and noted["source"] not in DATA_SETS and not Path(noted["source"]).exists():
         raise InputError(f"{folder.path} was trained on {noted['source']}, and there is no such "
                          "file now: if it has moved, say where it is with --data FILE")
@@ -330,7 +331,12 @@ def run_data(
 )->SequenceData:
     "The data of a run, loaded again if need be; `InputError` if they are not what it learned from."
     theirs = config["data"]
-    if data is None: data = load_data(**_find_data(folder, config, arguments))
+    if data is None and (arguments or {}).get("items"):  # other titles are wanted
+        data = load_data(**_find_data(folder, config, arguments))
+    if data is None: data = folder.reload_data(_find_data(folder, config, arguments))
+    if (split := theirs.get("split", "leave-one-out")) != data.split:
+        raise InputError(f"{folder.path} was trained with the split {split}, and these data have the "
+                         f"split {data.split}: their results must not be mixed")
     if data.fingerprint() != theirs["fingerprint"]:
         raise InputError(f"{folder.path} belongs to other data: it was trained on {theirs['name']} "
                          f"with fingerprint {theirs['fingerprint']}, these are {data.name} "
@@ -579,6 +585,9 @@ def collect_runs(
     kept, provenance = {"better": [], "tied": [], "NLL": []}, []
     for folder in folders:
         run = load_run(folder)
+        if any(p["data"]["fingerprint"] != run.config["data"]["fingerprint"] for p in provenance):
+            raise InputError(f"{run.name} learned from other data, or another split, than the runs "
+                             "before it: their numbers must not be mixed")
         evaluation = run.evaluate()
         kept["better"].append(evaluation.ranks.better.astype(np.int32))
         kept["tied"].append(evaluation.ranks.tied.astype(np.int32))

@@ -55,7 +55,8 @@ _SETS = {}  # name of a parameter → heading in the help, what declares it, nam
 _FLAGS = {"as_json": "--json", "out": "-o --out PATH", "k": "-k --k", "user": "--user ID",
           "history": "--history ID,ID,...", "labels": "--labels FILE", "plot": "--plot DIR",
           "model": "--model NAME", "data_source": "--data NAME|FILE", "device": "--device NAME",
-          "allow_code": "--allow-code MODULE", "pretrained": "--pretrained RUN|FILE"}
+          "allow_code": "--allow-code MODULE", "pretrained": "--pretrained RUN|FILE",
+          "answers": "--answers NAME"}
 
 def option_set(
     name:str,              # of the parameters that receive what was given
@@ -278,7 +279,8 @@ def sigterm_as_interrupt():
 # %% ../nbs/37_shell.ipynb #7635aed4
 _DATA_FLAGS = {"source": "--data NAME|FILE", "user": "--user-column NAME",
                "item": "--item-column NAME", "time": "--time-column NAME",
-               "rating": "--rating-column NAME"}
+               "rating": "--rating-column NAME", "split": "--split NAME", "items": "--items FILE",
+               "raw": "--source FILE|FOLDER"}
 
 def _reading_options(words)->list:
     "How a log is read."
@@ -287,8 +289,8 @@ def _reading_options(words)->list:
 
 def _data_options(words)->list:
     "Which data, and how they are read."
-    text = ("a built-in data set (adrec data lists them) or a file: CSV, TSV, Parquet, JSON lines; "
-            "packed or not")
+    text = ("a data set that has a name (adrec data lists them) or a file: CSV, TSV, Parquet, JSON "
+            "lines; packed or not")
     return [Option("source", str, None, text), *_reading_options(words)]
 
 option_set("data", "Data", _data_options, _DATA_FLAGS)
@@ -299,15 +301,15 @@ def data_arguments(
     given:dict,  # options of the set `data`
 )->dict|None:
     "The arguments for `load_data` that they stand for; None if no data are named."
-    from adrec.read import DATA_SETS
+    from adrec.read import DATA_SETS, KNOWN_STEPS
     how = [name for name in given if name != "source"]
     def flag(name): return "--no-header" if name == "header" else option_flag(name, _DATA_FLAGS)
     if how and "source" not in given:
         raise InputError(f"{flag(how[0])} says how to read data: "
                          "say which, with --data NAME or --data FILE")
-    extra = [name for name in how if name not in ("min_rating", "k_core", "min_user_items")]
+    extra = [name for name in how if name not in KNOWN_STEPS]
     if extra and given["source"] in DATA_SETS:
-        raise InputError(f"{given['source']} is built in and its columns are known: "
+        raise InputError(f"{given['source']} is known, and so are its columns: "
                          f"leave out {flag(extra[-1])}")
     return given or None
 

@@ -163,7 +163,7 @@ def test_alone_it_prints_its_help(adrec):
 
 def test_data_describes_ml_100k(adrec):
     found = adrec("data ml-100k --json").json()
-    assert list(found) == ["name", "users", "items", "interactions", "mean_length", "source", "first", "last", "equal_times", "cold_answers", "warnings"]
+    assert list(found) == ["name", "users", "items", "interactions", "mean_length", "source", "split", "first", "last", "equal_times", "cold_answers", "warnings", "counts"]
     assert (found["first"], found["last"], found["equal_times"], found["warnings"]) == ("1997-09-20 03:05:10", "1998-04-22 23:10:38", 0.4154, [])
     assert [found[key] for key in list(found)[:5]] == ["ml-100k", 938, 1008, 54413, 58.01]
     text = adrec("data ml-100k").out
@@ -794,7 +794,7 @@ def complains(done:Done, *words):
     ("data folder/nosuch.csv", ["folder/nosuch.csv"]),
     ("data ml-100", ["'ml-100'", "Did you mean 'ml-100k'"]),
     ("data ml-100k --k-core 500", ["55,375", "k_core=500", "smaller"]),
-    ("data ml-100k --user-column who", ["--user-column", "built in"]),
+    ("data ml-100k --user-column who", ["--user-column", "columns"]),
     ("data --k-core 3", ["--k-core", "--data"]),
     ("train --data synthetic --model adrek --out new", ["'adrek'", "Did you mean 'adrec'"]),
     ("train --data synthetic --schedule trunc-lin --out new", ["'trunc-lin'", "'trunc_lin'"]),

@@ -586,5 +586,5 @@ def test_one_user_has_no_interval_but_is_shown():
 @pytest.mark.parametrize("ties, text", [("pessimistic", "worst"), ("expected", "average"), ("optimistic", "best")])
 def test_the_protocol_in_words(ties, text):
     found = protocol_text(dict(ties=ties, filter_seen=False))
-    assert found.startswith(f"ties: {ties} (an answer takes the {text}") and found.endswith("seen items not filtered")
+    assert found.startswith(f"leave-one-out; ties: {ties} (an answer takes the {text}") and found.endswith("seen items not filtered")
     assert protocol_text(dict(ties=ties, filter_seen=True, max_length=7)).endswith("(an answer among them is a miss); the last 7 items of a history are read")

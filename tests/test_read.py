@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow
 import pytest
 
-from adrec import formats
+from adrec import archives, catalogue, formats
 from adrec import read as module
 from adrec.checks import InputError
 from adrec.data import build_sequences, synthetic_data
@@ -69,8 +69,8 @@ def test_both_sources_give_the_same_frames(tmp_path):
 
 def test_fetches_with_a_hash_where_recbole_is_absent(tmp_path, monkeypatch):
     archive, calls = tiny_archive(tmp_path), []
-    monkeypatch.setattr(module, "_find_recbole_files", lambda: None)
-    monkeypatch.setattr(module.pooch, "retrieve", lambda url, **options: calls.append((url, options)) or str(archive))
+    monkeypatch.setattr(catalogue, "_recbole_folder", lambda: None)
+    monkeypatch.setattr(catalogue.pooch, "retrieve", lambda url, **options: calls.append((url, options)) or str(archive))
     table, info = ml100k_tables()
     assert len(table) == 4 and len(info) == 2
     assert calls[0][0] == "https://files.grouplens.org/datasets/movielens/ml-100k.zip"
@@ -79,20 +79,20 @@ def test_fetches_with_a_hash_where_recbole_is_absent(tmp_path, monkeypatch):
 @pytest.mark.parametrize("error", [OSError("no route to host"), ValueError("MD5 hash of downloaded file does not match")])
 def test_failed_fetch_is_one_clear_line(monkeypatch, error):
     def fail(*args, **options): raise error
-    monkeypatch.setattr(module, "_find_recbole_files", lambda: None)
-    monkeypatch.setattr(module.pooch, "retrieve", fail)
+    monkeypatch.setattr(catalogue, "_recbole_folder", lambda: None)
+    monkeypatch.setattr(catalogue.pooch, "retrieve", fail)
     with pytest.raises(InputError, match="pip install --no-deps recbole==1.2.1") as caught: load_data("ml-100k")
     assert str(error) in str(caught.value) and "\n" not in str(caught.value)
 
 def test_wrong_hash_is_refused(tmp_path, monkeypatch):
     "The real pooch, with a file instead of the network: another archive under this name does not pass."
-    monkeypatch.setattr(module, "_find_recbole_files", lambda: None)
-    monkeypatch.setattr(module, "_ML100K_URL", tiny_archive(tmp_path).as_uri())
-    monkeypatch.setattr(module.pooch, "os_cache", lambda name: tmp_path/"cache")
+    monkeypatch.setattr(catalogue, "_recbole_folder", lambda: None)
+    monkeypatch.setattr(catalogue, "_ML100K_URL", tiny_archive(tmp_path).as_uri())
+    monkeypatch.setattr(catalogue.pooch, "os_cache", lambda name: tmp_path/"cache")
     monkeypatch.delenv("ADREC_CACHE", raising=False)
-    real = module.pooch.retrieve
+    real = catalogue.pooch.retrieve
     copy = lambda url, output, pooch: Path(output).write_bytes((tmp_path/"ml-100k.zip").read_bytes())
-    monkeypatch.setattr(module.pooch, "retrieve", lambda url, **options: real(url, downloader=copy, **options))
+    monkeypatch.setattr(catalogue.pooch, "retrieve", lambda url, **options: real(url, downloader=copy, **options))
     with pytest.raises(InputError, match="hash"): load_data("ml-100k")
     assert not list((tmp_path/"cache").glob("*.zip")), "nothing half-fetched is left"
 
@@ -234,7 +234,7 @@ def test_names_and_paths(tmp_path):
     with pytest.raises(InputError, match="no such file"): load_data(tmp_path/"no"/"x.csv")
     with pytest.raises(InputError, match="folder"): load_data(tmp_path)
     with pytest.raises(InputError, match="Did you mean 'ml-100k'.*synthetic"): load_data("ml-10k")
-    with pytest.raises(InputError, match="Built in are ml-100k, synthetic"): load_data("qwertz")
+    with pytest.raises(InputError, match="There are ml-100k, baby, .*, synthetic"): load_data("qwertz")
 
 def test_preprocessing_that_cannot_be(tmp_path):
     path = write(tmp_path, "t.csv", GOOD)
@@ -433,7 +433,7 @@ def test_where_the_cache_is(monkeypatch):
     monkeypatch.setenv("ADREC_CACHE", "somewhere")
     assert cache_folder() == Path("somewhere")
     monkeypatch.delenv("ADREC_CACHE")
-    assert cache_folder() == Path(module.pooch.os_cache("adrec"))
+    assert cache_folder() == Path(catalogue.pooch.os_cache("adrec"))
 
 
 # Logs as other programs write them
@@ -578,8 +578,8 @@ def test_archives_and_folders(tmp_path, expected):
     with pytest.raises(InputError, match="no.zip: cannot be read"): load_data(tmp_path/"no.zip")
 
 def test_an_archive_that_grows_without_end_is_stopped(tmp_path, monkeypatch):
-    monkeypatch.setattr(formats, "MOST_TIMES", 20)
-    monkeypatch.setattr(formats, "MOST_BYTES", 1000)
+    monkeypatch.setattr(archives, "MOST_TIMES", 20)
+    monkeypatch.setattr(archives, "MOST_BYTES", 1000)
     path = write(tmp_path, "t.csv.gz", HEAD + "u1,i1,1\n" * 100_000)
     with pytest.raises(InputError, match="20 times its size"): load_data(path)
     monkeypatch.setattr(formats, "_LONGEST_LINE", 1_000_000)
@@ -641,7 +641,7 @@ def test_the_cache_is_private_and_keeps_notes(tmp_path, cached, monkeypatch):
 
 def test_folders_are_cached_by_their_parts(tmp_path, cached):
     (tmp_path/"log").mkdir()
-    frame = pd.DataFrame(ROWS, columns=["user_id", "item_id", "stars", "timestamp"])
+    frame = pd.DataFrame(ROWS, columns=["user_id", "item_id", "weather", "timestamp"])
     for n in range(2): frame[n * 10:n * 10 + 10].to_parquet(tmp_path/"log"/f"{n}.parquet")
     assert load_data(tmp_path/"log").fingerprint() == load_data(tmp_path/"log").fingerprint() and len(cached) == 1
     frame[15:].to_parquet(tmp_path/"log"/"1.parquet")
