@@ -582,8 +582,8 @@ def test_an_archive_that_grows_without_end_is_stopped(tmp_path, monkeypatch):
     monkeypatch.setattr(archives, "MOST_BYTES", 1000)
     path = write(tmp_path, "t.csv.gz", HEAD + "u1,i1,1\n" * 100_000)
     with pytest.raises(InputError, match="20 times its size"): load_data(path)
-    monkeypatch.setattr(formats, "_LONGEST_LINE", 1_000_000)
-    monkeypatch.setattr(formats, "MOST_TIMES", 10_000)
+    monkeypatch.setattr(archives, "_LONGEST_LINE", 1_000_000)
+    monkeypatch.setattr(archives, "MOST_TIMES", 10_000)
     with pytest.raises(InputError, match="a line is longer"): load_data(write(tmp_path, "z.csv.gz", HEAD + "0" * 6_000_000))
 
 
