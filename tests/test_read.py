@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow
 import pytest
 
-from adrec import formats
+from adrec import archives
 from adrec import read as module
 from adrec.checks import InputError
 from adrec.data import build_sequences
@@ -578,12 +578,12 @@ def test_archives_and_folders(tmp_path, expected):
     with pytest.raises(InputError, match="no.zip: cannot be read"): load_data(tmp_path/"no.zip")
 
 def test_an_archive_that_grows_without_end_is_stopped(tmp_path, monkeypatch):
-    monkeypatch.setattr(formats, "_MOST_TIMES", 20)
-    monkeypatch.setattr(formats, "_MOST_BYTES", 1000)
+    monkeypatch.setattr(archives, "_MOST_TIMES", 20)
+    monkeypatch.setattr(archives, "_MOST_BYTES", 1000)
     path = write(tmp_path, "t.csv.gz", HEAD + "u1,i1,1\n" * 100_000)
     with pytest.raises(InputError, match="20 times its size"): load_data(path)
-    monkeypatch.setattr(formats, "_LONGEST_LINE", 1_000_000)
-    monkeypatch.setattr(formats, "_MOST_TIMES", 10_000)
+    monkeypatch.setattr(archives, "_LONGEST_LINE", 1_000_000)
+    monkeypatch.setattr(archives, "_MOST_TIMES", 10_000)
     with pytest.raises(InputError, match="a line is longer"): load_data(write(tmp_path, "z.csv.gz", HEAD + "0" * 6_000_000))
 
 
@@ -641,7 +641,7 @@ def test_the_cache_is_private_and_keeps_notes(tmp_path, cached, monkeypatch):
 
 def test_folders_are_cached_by_their_parts(tmp_path, cached):
     (tmp_path/"log").mkdir()
-    frame = pd.DataFrame(ROWS, columns=["user_id", "item_id", "stars", "timestamp"])
+    frame = pd.DataFrame(ROWS, columns=["user_id", "item_id", "score", "timestamp"])
     for n in range(2): frame[n * 10:n * 10 + 10].to_parquet(tmp_path/"log"/f"{n}.parquet")
     assert load_data(tmp_path/"log").fingerprint() == load_data(tmp_path/"log").fingerprint() and len(cached) == 1
     frame[15:].to_parquet(tmp_path/"log"/"1.parquet")
