@@ -90,15 +90,16 @@ def _even_rows(layout:_Layout, lines:list)->list:
 
 def _without_header(even:list, name:str, wanted:dict, where:str, header:bool)->_Layout|None:
     "The first layout, with the cells of its first lines, whose columns can be told by the values."
+    faults = []
     for layout, rows in even:
         try: known = columns_of_values(rows, wanted, name, layout.sep, where, asked=not header)
-        except InputError:
-            if layout is even[-1][0]: raise
-            continue
-        if not known: continue
-        layout.header, layout.lists = False, {}
-        layout.names, layout.found, layout.why = known
-        return layout
+        except InputError as fault: faults.append(fault)
+        else:
+            if not known: continue
+            layout.header, layout.lists = False, {}
+            layout.names, layout.found, layout.why = known
+            return layout
+    if faults: raise faults[0]
 
 def _find_layout(path:Path, name:str, lines:list, wanted:dict, sep=None, header=True)->_Layout:
     "How to read a text table of this name that begins so; `InputError` if columns are not there."
@@ -234,7 +235,7 @@ def _wrong_cells(path:Path, layout:_Layout, wrong:list)->InputError:
     return InputError(f"{short(path, 200)}, line {row.number}: {cells}, but {first}{more}{quote}; "
                       f"the line is {short(row.text)!r}")
 
-# %% ../nbs/23_formats.ipynb #d51d1520
+# %% ../nbs/23_formats.ipynb #78de2a52
 def _check_last_line(path:Path, layout:_Layout, table:pd.DataFrame):
     "Raise `InputError` if a plain file ends in the middle of a time."
     at_end = layout.found.get("timestamp") == len(layout.names) - 1
@@ -243,11 +244,12 @@ def _check_last_line(path:Path, layout:_Layout, table:pd.DataFrame):
         file.seek(-2, io.SEEK_END)
         if set(file.read()) & set(b"\r\n"): return  # a line end, in UTF-16 as well
     last, others = table.timestamp.iloc[-1], table.timestamp.iloc[:-1]
-    if pd.api.types.is_numeric_dtype(others): cut = 10 * last <= others.min() >= 1e8
-    else: cut = len(str(last)) < others.str.len().min()
+    if pd.isna(last): return
+    if not pd.api.types.is_numeric_dtype(others): cut = len(last) < others.str.len().min()
+    else: cut = others.min() >= 1e8 and len(f"{last:.0f}") < len(f"{others.min():.0f}")
     if cut: raise InputError(f"{short(path, 200)}, line {table.index[-1]}: the file ends in the "
-                             f"middle of the timestamp {short(last)!r}, without a line end; fetch "
-                             "it again, or remove this line")
+                             f"middle of the timestamp {short(last)!r}; fetch it again, or, if "
+                             "it is whole, put a line end behind it")
 
 # %% ../nbs/23_formats.ipynb #b28337b5
 def read_text(
@@ -453,7 +455,7 @@ def _python_record(line:str, where:str)->dict:
         if "twice" in str(error): reason = str(error)
     raise InputError(f"{where}: not a dictionary as Python prints it ({reason})")
 
-# %% ../nbs/23_formats.ipynb #f76772c5
+# %% ../nbs/23_formats.ipynb #30e3a554
 def read_records(
     path:Path,              # a file with one JSON object, or one dictionary of Python, a line
     encoding:str|None=None, # None: UTF-8, or UTF-16 where its byte order mark says so

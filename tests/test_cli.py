@@ -182,7 +182,7 @@ def test_data_reads_other_logs_and_warns(adrec):
     done = adrec("data pairs.txt")
     assert done.code == 2 and "--no-header" in done.err and "--order lines" in done.err
     text = adrec("data pairs.txt --no-header --order lines").out
-    assert "time is the order of the lines" in text and "warning: columns are taken as follows: 1 is the user_id, 2 is the item_id" in text
+    assert "time is the order of the lines" in text and "warning: took column 1 as the user, column 2 as the item" in text
     Path("log.dat").write_text("who;what;when\n" + "".join(f"{u};{i};0{i}.05.2024\n" for i in (7, 8, 9) for u in (1, 2)))
     columns = "--user-column who --item-column what --time-column when"
     assert adrec(f"data log.dat {columns}").code == 2
