@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow
 import pytest
 
-from adrec import archives, catalogue, formats
+from adrec import archives, catalogue
 from adrec import read as module
 from adrec.checks import InputError
 from adrec.data import build_sequences, synthetic_data

@@ -15,7 +15,6 @@ from adrec.remedies import StartItemBias, fit_whitening, representations, whiten
 from adrec.sasrec import SASRec
 from adrec.spectra import covariance_eigenvalues, popularity_share
 
-
 def rng(seed=0): return np.random.default_rng(seed)
 
 
