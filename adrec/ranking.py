@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['TIES', 'TargetRanks', 'target_ranks', 'hit_rate', 'ndcg', 'mrr', 'log_rank', 'System', 'TrainableSystem',
-           'check_system', 'inference', 'answer_nll', 'fit_temperature', 'MetricScale', 'metric_scale', 'metric_text',
-           'metric_names', 'Evaluation', 'metrics_that_fit', 'evaluation_notes', 'rank_metrics', 'evaluate',
-           'top_items', 'Interval', 'confidence_interval', 'protocol_text']
+           'check_system', 'inference', 'window_of', 'answer_nll', 'fit_temperature', 'MetricScale', 'metric_scale',
+           'metric_text', 'metric_names', 'Evaluation', 'metrics_that_fit', 'evaluation_notes', 'rank_metrics',
+           'system_device', 'evaluate', 'top_items', 'Interval', 'confidence_interval', 'protocol_text']
 
 # %% ../nbs/01_ranking.ipynb #386f914e
 import inspect
@@ -170,7 +170,7 @@ def inference(system):
 # %% ../nbs/01_ranking.ipynb #c6dfae6b
 _WINDOW = 50  # most recent items that are shown to a system which does not say what it reads
 
-def _window_of(
+def window_of(
     system,                    # its `max_length`, if it has one, says how many items it reads
     max_length:int|None=None,  # a shorter window; None: the system's own
 )->int:
@@ -193,7 +193,7 @@ def _checked_scores(
 )->torch.Tensor:     # (B, N or more), floating point
     "The system's scores, computed in inference mode; `InputError` if they cannot be ranked."
     check_system(system)
-    _window_of(system, batch.history.shape[1])
+    window_of(system, batch.history.shape[1])
     with inference(system): scores = system.score(batch, generator)
     name, users = type(system).__name__, len(batch.history)
     want = f"want ({users}, {n_items}): a row per user, a column per item"
@@ -403,7 +403,7 @@ def rank_metrics(
     return values | {"MRR": mrr(ranks, ties), "log rank": log_rank(ranks, n_items, ties)}
 
 # %% ../nbs/01_ranking.ipynb #5cada46c
-def _system_device(system)->torch.device:
+def system_device(system)->torch.device:
     "Where the system's parameters are; the CPU if it has none."
     parameters = system.parameters() if isinstance(system, nn.Module) else iter(())
     return next((p.device for p in parameters), torch.device("cpu"))
@@ -419,7 +419,7 @@ def _scored_batches(
     rows=None, # only these users
 ):             # yields rows (B,), answers (B,) and scores (B, N or more)
     "Ask a system about every user, a batch of users at a time."
-    device = _system_device(system) if device is None else device
+    device = system_device(system) if device is None else device
     generator = _seeded_generator(device, seed)
     for batch, answers in evaluation_batches(data, split, max_length, users_per_batch, rows):
         scores = _checked_scores(system, batch.to(device), data.n_items, generator)
@@ -502,7 +502,7 @@ def evaluate(
     _check_split(data, split)
     check_choice("tie rule", ties, TIES)
     check_choice("average", average, ("users", "batches"))
-    (ks, left_out), max_length = _chosen_cut_offs(ks, data), _window_of(system, max_length)
+    (ks, left_out), max_length = _chosen_cut_offs(ks, data), window_of(system, max_length)
     users_per_batch = check_whole("users_per_batch", users_per_batch)
     how = users_per_batch, max_length, seed, device
     if temperature is not None:
@@ -529,7 +529,7 @@ def top_items(
     if not is_whole(k, n_items):
         raise InputError(f"k = {shown(k)} is impossible: the catalogue has {n_items} items, "
                          f"so k is a whole number from 1 to {n_items}")
-    scores = _checked_scores(system, batch.to(_system_device(system)), n_items, generator)
+    scores = _checked_scores(system, batch.to(system_device(system)), n_items, generator)
     scores = scores[:, :n_items]
     if filter_seen:
         scores = _hide_items(scores, batch.history.tolist() if seen is None else seen)

@@ -256,8 +256,8 @@ def _about(data:SequenceData)->dict:
                 split=data.split, arguments=data.arguments)
 
 def _versions()->dict:
-    return dict(python=platform.python_version(), torch=torch.__version__, numpy=np.__version__,
-                adrec=__version__)
+    return {"python": platform.python_version(), "torch": torch.__version__,
+            "numpy": np.__version__, "adrec": __version__}
 
 def start_run(
     out,                          # folder to make
