@@ -217,13 +217,12 @@ def __repr__(self:Run)->str:
 @patch
 def _repr_html_(self:Run)->str:
     "What was trained on what, and what it reached, as a table."
-    splits = list(self.metrics)
     names = metric_names(self.metrics["test"])
     head = [f"{name} {metric_scale(name).unit}" for name in names]
     def cells(tag, texts): return "".join(f"<{tag}>{html.escape(str(t))}</{tag}>" for t in texts)
     rows = "".join(f"<tr><th>{split}</th>"
                    + cells("td", [metric_scale(n).write(self.metrics[split][n]) for n in names])
-                   + "</tr>" for split in splits)
+                   + "</tr>" for split in self.metrics)
     data, where = self.config["data"], "in memory" if self.folder is None else self.folder.path
     what = (f"{self.config['system']} on {data_label(data)} ({data['n_items']:,} items), seed "
             f"{self.config['seed']}; epochs: {self.epochs_trained()}; {where}")
