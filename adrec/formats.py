@@ -235,7 +235,7 @@ def _wrong_cells(path:Path, layout:_Layout, wrong:list)->InputError:
     return InputError(f"{short(path, 200)}, line {row.number}: {cells}, but {first}{more}{quote}; "
                       f"the line is {short(row.text)!r}")
 
-# %% ../nbs/23_formats.ipynb #78de2a52
+# %% ../nbs/23_formats.ipynb #ee89a65c
 def _check_last_line(path:Path, layout:_Layout, table:pd.DataFrame):
     "Raise `InputError` if a plain file ends in the middle of a time."
     at_end = layout.found.get("timestamp") == len(layout.names) - 1
@@ -445,17 +445,17 @@ def _python_record(line:str, where:str)->dict:
     try:
         with warnings.catch_warnings(action="ignore"):  # of odd escapes, such as \\d
             tree = ast.parse(line.strip(), mode="eval").body
-        if isinstance(tree, ast.Dict) and all(isinstance(key, ast.Constant) and
-                                              isinstance(key.value, str) for key in tree.keys):
-            return _each_once([*zip(map(ast.literal_eval, tree.keys),
-                                    map(ast.literal_eval, tree.values))])
+        if isinstance(tree, ast.Dict):
+            keys = [ast.literal_eval(key) for key in tree.keys if key is not None]
+            if len(keys) == len(tree.keys) and all(isinstance(key, str) for key in keys):
+                return _each_once([*zip(keys, map(ast.literal_eval, tree.values))])
     except SyntaxError as error: reason = short(error.msg)
     except (MemoryError, RecursionError): reason = "brackets nested too deeply"
     except (ValueError, TypeError) as error:
         if "twice" in str(error): reason = str(error)
     raise InputError(f"{where}: not a dictionary as Python prints it ({reason})")
 
-# %% ../nbs/23_formats.ipynb #30e3a554
+# %% ../nbs/23_formats.ipynb #0fbbff67
 def read_records(
     path:Path,              # a file with one JSON object, or one dictionary of Python, a line
     encoding:str|None=None, # None: UTF-8, or UTF-16 where its byte order mark says so

@@ -93,25 +93,23 @@ class DataOptions:
     k_core:int|None=None
     # At last drop users with fewer interactions, but no items.
     min_user_items:int|None=None
-    # The column of users. Default: user_id, or what published data sets call it.
+    # The column of users. Default: user_id, reviewerID, ….
     user:str="user_id"
-    # The column of items. Default: item_id, or what published data sets call it.
+    # The column of items. Default: item_id, asin, ….
     item:str="item_id"
-    # The column of times, numbers or ISO dates. Default: timestamp, or what published data sets
-    # call it.
+    # The column of times: numbers or ISO dates. Default: timestamp, date, ….
     time:str="timestamp"
-    # The column of ratings; there may be none. Default: rating, or what published data sets call
-    # it.
+    # The column of ratings; there may be none. Default: rating, stars, ….
     rating:str="rating"
     # Is the first line of a text file the header? If not, columns are user, item, rating, time,
-    # or are given by number, "1" being the first. Well-known files without one are recognised.
+    # or are given by number, "1" being the first.
     header:bool=True
     # What separates the cells of a text file: a character, or a name such as tab or blanks.
     # Default: what splits the header into the columns.
     sep:str|None=None
     # The encoding of a text file, such as latin-1. Default: utf-8, or utf-16 where a mark says so.
     encoding:str|None=None
-    # The file in a zip archive that is meant, by its name. Default: the only one.
+    # The file in a zip archive that is meant. Default: the only one.
     member:str|None=None
     # What the order of interactions is: time, or lines (there are no times, but the lines stand
     # in their order).
@@ -229,19 +227,20 @@ def read_interactions(
     wanted = dict(user_id=options.user, item_id=options.item, timestamp=options.time,
                   rating=options.rating)
     if options.order == "lines": del wanted["timestamp"]
-    rules = dict(order=options.order, time_format=options.time_format,
-                 drop_duplicates=options.drop_duplicates)
+    def checked(table, where):
+        return check_interactions(table, where, options.order, options.time_format,
+                                  options.drop_duplicates)
     if _is_table(source):
         where = type(source).__name__
         _reader_options(options, "", where)
-        try: return check_interactions(read_frame(source, wanted, where), where, **rules)
+        try: return checked(read_frame(source, wanted, where), where)
         except InputError: raise
         except _UNREADABLE as error:
             raise InputError(f"{where}: cannot be read ({short(error, 120)})") from error
     path = Path(source)
     kind = _check_path(path, options.member)
     arguments = _reader_options(options, kind, short(path, 200))
-    try: return check_interactions(_READERS[kind](path, wanted, **arguments), path, **rules)
+    try: return checked(_READERS[kind](path, wanted, **arguments), path)
     except InputError: raise
     except _UNREADABLE as error:
         raise _unreadable(path, kind, options.encoding, error) from error
