@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['PACKINGS', 'MOST_TIMES', 'MOST_BYTES', 'file_kind', 'inner_name', 'raw_blocks', 'text_blocks']
 
-# %% ../nbs/23_archives.ipynb #abda2eea
+# %% ../nbs/23_archives.ipynb #d30c66be
 import bz2
 import codecs
 import gzip
@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from .checks import InputError, listed, nearest_hint, short
 
-# %% ../nbs/23_archives.ipynb #083f3c07
+# %% ../nbs/23_archives.ipynb #fbd5005a
 PACKINGS = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd", ".zip": "zip"}
 
 def file_kind(path)->str:
@@ -41,7 +41,7 @@ def _find_member(archive:zipfile.ZipFile, path:Path, member:str|None)->zipfile.Z
     raise InputError(f"{where}: there are {len(names)} files in this archive ({listed(names)}); "
                      f"say which is meant: member={short(names[0])!r} (--member), or unpack it")
 
-# %% ../nbs/23_archives.ipynb #bf92e285
+# %% ../nbs/23_archives.ipynb #cf5c121b
 @contextmanager
 def _opened(path:Path, member:str|None):
     "A file, or the member of a zip archive, open for reading, and its name."
@@ -67,7 +67,7 @@ def inner_name(
     except zipfile.BadZipFile as error: raise _damaged(path, member, error) from error
     return Path(name).stem if Path(name).suffix.lower() in PACKINGS else name
 
-# %% ../nbs/23_archives.ipynb #ed8419f4
+# %% ../nbs/23_archives.ipynb #087545d6
 _STREAMS = {".bz2": bz2.BZ2Decompressor,
             ".xz": lambda: lzma.LZMADecompressor(memlimit=1 << 30)}  # no more memory than 1 GB
 
@@ -93,7 +93,7 @@ def _unpacked(file, kind:str, careful:bool):
         read = file.read1 if careful else file.read
         while block := read(size): yield block
 
-# %% ../nbs/23_archives.ipynb #fcf7e65f
+# %% ../nbs/23_archives.ipynb #5a431f0e
 MOST_TIMES, MOST_BYTES = 200, 100_000_000  # a packed file may grow to that, the larger of the two
 _DAMAGE = (EOFError, OSError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 
@@ -132,7 +132,7 @@ def raw_blocks(
         if not packed: raise
         raise _damaged(path, member, error, text) from error
 
-# %% ../nbs/23_archives.ipynb #9d924f8c
+# %% ../nbs/23_archives.ipynb #5bd35837
 _LONGEST_LINE = 16_000_000  # bytes
 _NO_TEXT = {b"\x1f\x8b": "packed by gzip; such a name ends with .gz",
             b"PK\x03\x04": "a zip archive (.zip) or an Excel workbook (save it as CSV)",
@@ -156,7 +156,7 @@ def _check_beginning(path:Path, member:str|None, start:bytes, encoding:str|None)
         f"{short(path, 200)}: cannot be read as {Path(inner_name(path, member)).suffix[1:]}: "
         f"what is inside is {what}")
 
-# %% ../nbs/23_archives.ipynb #40ff15ba
+# %% ../nbs/23_archives.ipynb #314a3569
 def text_blocks(
     path:Path,              # a text file, packed or not
     encoding:str|None=None, # None: UTF-8, or UTF-16 where its byte order mark says so

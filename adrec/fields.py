@@ -6,7 +6,7 @@
 __all__ = ['KNOWN_COLUMNS', 'HEADERLESS', 'plain_name', 'known_names', 'pick_columns', 'note_columns', 'holds_values',
            'columns_of_values', 'values_instead']
 
-# %% ../nbs/23_fields.ipynb #1b634031
+# %% ../nbs/23_fields.ipynb #9a8f5019
 import re
 import shlex
 from itertools import product
@@ -15,7 +15,7 @@ import pandas as pd
 
 from .checks import InputError, listed, short
 
-# %% ../nbs/23_fields.ipynb #5def2efe
+# %% ../nbs/23_fields.ipynb #06aeb4a0
 KNOWN_COLUMNS = [  # our name, names in published files (the first that is there), whose they are
     ("user_id", "user_id", "RecBole, Yelp, Amazon 2023; userId MovieLens; userID, userid Last.fm"),
     ("user_id", "reviewerID", "Amazon 2014 and 2018"),
@@ -45,7 +45,7 @@ def known_names(
     return [plain_name(name) for role, names, _ in KNOWN_COLUMNS if role == ours
             for name in names.split(", ")]
 
-# %% ../nbs/23_fields.ipynb #7070c680
+# %% ../nbs/23_fields.ipynb #fa9ae7ad
 _ROLES = {  # our name -> the option that names the column, and words that speak of it
     "user_id": ("user", "user customer reviewer member visitor session person guest who account"),
     "item_id": ("item", "item product article movie film book song track game asin isbn sku what"),
@@ -72,7 +72,7 @@ def _missing_column(there:list, ours:str, name:str, where:str)->InputError:
     return InputError(f"{where}: there is no column {short(name)!r} for the {ours}; "
                       f"the columns are {listed(there)}; {advice}")
 
-# %% ../nbs/23_fields.ipynb #5a47e378
+# %% ../nbs/23_fields.ipynb #9dd1a78c
 def _places(there:list, name)->list[int]:
     "Where a column stands: under this name, or one that is alike."
     return ([n for n, c in enumerate(there) if c == name] or
@@ -93,7 +93,7 @@ def _known_place(there:list, ours:str, where:str, partial, lists)->list[int]:
                          f"{listed([there[n] for n in found])}; say which: {either}")
     return found
 
-# %% ../nbs/23_fields.ipynb #69cd1e27
+# %% ../nbs/23_fields.ipynb #a72b5fd6
 def pick_columns(
     there:list,        # the names of all columns
     wanted:dict,       # our name -> its name there; our own name: whatever published files call it
@@ -124,7 +124,7 @@ def pick_columns(
                                  f"the {ours} and the {other}")
     return found
 
-# %% ../nbs/23_fields.ipynb #3d2896ef
+# %% ../nbs/23_fields.ipynb #a5506d29
 def note_columns(
     table:pd.DataFrame,  # its columns have our names
     wanted:dict,         # our name -> the name that was asked for
@@ -145,13 +145,13 @@ def note_columns(
     table.attrs["notes"] = [why + "took " + ", ".join(text for _, text in took)] if took else []
     return table
 
-# %% ../nbs/23_fields.ipynb #53463e5f
+# %% ../nbs/23_fields.ipynb #24a21df3
 HEADERLESS = [  # name of a file, what stands between its cells, its columns, whose it is
     ("u.data", "\t", "user_id, item_id, rating, timestamp", "MovieLens 100K"),
     ("ratings.dat", "::", "user_id, item_id, rating, timestamp", "MovieLens 1M and 10M"),
     ("userid-timestamp-artid-artname-traid-traname.tsv", "\t",
      "userid, timestamp, artid, artname, traid, traname", "Last.fm 1K")]
-_TIME = r"[1-9]\d{8,9}(\d{3})?"  # seconds since 1970, from 1973 on, or milliseconds
+_TIME = r"([7-9]\d{8}|1\d{9})(\d{3})?"  # seconds or milliseconds since 1970, in 1992 to 2033
 _DATE = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\dZ?"
 
 def _published(name:str, sep:str, rows:list)->tuple:
@@ -163,8 +163,8 @@ def _published(name:str, sep:str, rows:list)->tuple:
             return names, whose
     return None, ""
 
-# %% ../nbs/23_fields.ipynb #512bd0f6
-_SHAPES = {"user_id": r"A[A-Z0-9]{9,}", "item_id": r"B[A-Z0-9]{9}|\d{9}[\dX]",
+# %% ../nbs/23_fields.ipynb #fa928f4d
+_SHAPES = {"user_id": r"A[A-Z0-9]{9,}(_\d+)?", "item_id": r"B[A-Z0-9]{9}|\d{9}[\dX]",
            "rating": r"[1-5](\.0+)?", "timestamp": _TIME}
 _ORDERS = {2: ("user_id", "item_id"), 3: ("user_id", "item_id", "timestamp"),
            4: ("user_id", "item_id", "rating", "timestamp")}
@@ -177,7 +177,7 @@ def _readings(rows:list)->list[dict]:
     ways = [dict(zip(roles, places)) for places in product(*fitting)]
     return [way for way in ways if roles and len(set(way.values())) == len(roles)]
 
-# %% ../nbs/23_fields.ipynb #eae2a7f8
+# %% ../nbs/23_fields.ipynb #6a4e4f16
 def holds_values(names:list)->bool:
     "Is there a number or a date among the cells of a first line? No column is called so."
     return any(re.fullmatch(r"\s*[-+]?\d+([.,:/T -]+\d+)*Z?\s*", str(name)) for name in names)

@@ -235,7 +235,7 @@ def _wrong_cells(path:Path, layout:_Layout, wrong:list)->InputError:
     return InputError(f"{short(path, 200)}, line {row.number}: {cells}, but {first}{more}{quote}; "
                       f"the line is {short(row.text)!r}")
 
-# %% ../nbs/23_formats.ipynb #78de2a52
+# %% ../nbs/23_formats.ipynb #ee89a65c
 def _check_last_line(path:Path, layout:_Layout, table:pd.DataFrame):
     "Raise `InputError` if a plain file ends in the middle of a time."
     at_end = layout.found.get("timestamp") == len(layout.names) - 1
@@ -455,7 +455,7 @@ def _python_record(line:str, where:str)->dict:
         if "twice" in str(error): reason = str(error)
     raise InputError(f"{where}: not a dictionary as Python prints it ({reason})")
 
-# %% ../nbs/23_formats.ipynb #30e3a554
+# %% ../nbs/23_formats.ipynb #0fbbff67
 def read_records(
     path:Path,              # a file with one JSON object, or one dictionary of Python, a line
     encoding:str|None=None, # None: UTF-8, or UTF-16 where its byte order mark says so

@@ -95,25 +95,23 @@ class DataOptions:
     k_core:int|None=None
     # At last drop users with fewer interactions, but no items.
     min_user_items:int|None=None
-    # The column of users. Default: user_id, or what published data sets call it.
+    # The column of users. Default: user_id, reviewerID, ….
     user:str="user_id"
-    # The column of items. Default: item_id, or what published data sets call it.
+    # The column of items. Default: item_id, asin, ….
     item:str="item_id"
-    # The column of times, numbers or ISO dates. Default: timestamp, or what published data sets
-    # call it.
+    # The column of times: numbers or ISO dates. Default: timestamp, date, ….
     time:str="timestamp"
-    # The column of ratings; there may be none. Default: rating, or what published data sets call
-    # it.
+    # The column of ratings; there may be none. Default: rating, stars, ….
     rating:str="rating"
     # Is the first line of a text file the header? If not, columns are user, item, rating, time,
-    # or are given by number, "1" being the first. Well-known files without one are recognised.
+    # or are given by number, "1" being the first.
     header:bool=True
     # What separates the cells of a text file: a character, or a name such as tab or blanks.
     # Default: what splits the header into the columns.
     sep:str|None=None
     # The encoding of a text file, such as latin-1. Default: utf-8, or utf-16 where a mark says so.
     encoding:str|None=None
-    # The file in a zip archive that is meant, by its name. Default: the only one.
+    # The file in a zip archive that is meant. Default: the only one.
     member:str|None=None
     # What the order of interactions is: time, or lines (there are no times, but the lines stand
     # in their order).
