@@ -445,10 +445,10 @@ def _python_record(line:str, where:str)->dict:
     try:
         with warnings.catch_warnings(action="ignore"):  # of odd escapes, such as \\d
             tree = ast.parse(line.strip(), mode="eval").body
-        if isinstance(tree, ast.Dict) and all(isinstance(key, ast.Constant) and
-                                              isinstance(key.value, str) for key in tree.keys):
-            return _each_once([(ast.literal_eval(key), ast.literal_eval(value)) for key, value
-                               in zip(tree.keys, tree.values) if key is not None])
+        if isinstance(tree, ast.Dict):
+            keys = [ast.literal_eval(key) for key in tree.keys if key is not None]
+            if len(keys) == len(tree.keys) and all(isinstance(key, str) for key in keys):
+                return _each_once([*zip(keys, map(ast.literal_eval, tree.values))])
     except SyntaxError as error: reason = short(error.msg)
     except (MemoryError, RecursionError): reason = "brackets nested too deeply"
     except (ValueError, TypeError) as error:

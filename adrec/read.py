@@ -15,7 +15,6 @@ import zipfile
 from dataclasses import asdict, dataclass, fields, replace
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -238,19 +237,20 @@ def read_interactions(
     wanted = dict(user_id=options.user, item_id=options.item, timestamp=options.time,
                   rating=options.rating)
     if options.order == "lines": del wanted["timestamp"]
-    rules:dict[str, Any] = dict(order=options.order, time_format=options.time_format,
-                 drop_duplicates=options.drop_duplicates)
+    def checked(table, where):
+        return check_interactions(table, where, options.order, options.time_format,
+                                  options.drop_duplicates)
     if _is_table(source):
         where = type(source).__name__
         _reader_options(options, "", where)
-        try: return check_interactions(read_frame(source, wanted, where), where, **rules)
+        try: return checked(read_frame(source, wanted, where), where)
         except InputError: raise
         except _UNREADABLE as error:
             raise InputError(f"{where}: cannot be read ({short(error, 120)})") from error
     path = Path(source)
     kind = _check_path(path, options.member)
     arguments = _reader_options(options, kind, short(path, 200))
-    try: return check_interactions(_READERS[kind](path, wanted, **arguments), path, **rules)
+    try: return checked(_READERS[kind](path, wanted, **arguments), path)
     except InputError: raise
     except _UNREADABLE as error:
         raise _unreadable(path, kind, options.encoding, error) from error

@@ -19,8 +19,7 @@ from functools import lru_cache
 import numpy as np
 from fastcore.basics import patch
 from scipy.linalg import eigvalsh_tridiagonal
-from scipy.special import hyp0f1
-from scipy.stats import beta, chi2
+from scipy.special import chdtri, hyp0f1
 
 from .checks import InputError, shown
 
@@ -439,6 +438,7 @@ def cosine_null(
 ):            # a frozen `scipy.stats` distribution on [−1, 1]
     "Cosine of two random directions: (1+cos)/2 follows Beta((d−1)/2, (d−1)/2)."
     if dim < 2: raise InputError("in 1 dimension a cosine is 1 or −1: there is no distribution")
+    from scipy.stats import beta  # slow to load, and seldom wanted
     return beta((dim - 1) / 2, (dim - 1) / 2, loc=-1, scale=2)
 
 # %% ../nbs/10_spectra.ipynb #eb72dd3c
@@ -537,7 +537,7 @@ def spectrum_variance_limit(
     small, large = sorted((_degrees(n_items, dim, True), dim))
     if small < 2: return float("inf")
     large *= (small + 2) / small  # rows of equal length, see `noise_spectra`
-    most = 2 * chi2.isf(1e-6, small * (small + 1) / 2 - 1) / (small * large)
+    most = 2 * chdtri(small * (small + 1) / 2 - 1, 1e-6) / (small * large)
     return float(dim / small * (1 + most) - 1)
 
 def spectral_scores(

@@ -302,8 +302,8 @@ def test_several_streams(tmp_path, packing):
 
 @pytest.mark.parametrize("packing", PACKINGS)
 def test_no_packing_grows_without_end(tmp_path, packing, monkeypatch):
-    monkeypatch.setattr(archives, "_MOST_TIMES", 20)
-    monkeypatch.setattr(archives, "_MOST_BYTES", 1000)
+    monkeypatch.setattr(archives, "MOST_TIMES", 20)
+    monkeypatch.setattr(archives, "MOST_BYTES", 1000)
     path = write(tmp_path, f"t.csv{packing}", b"user_id,item_id,timestamp\n" + b"u1,i1,1\n" * 100_000)
     with pytest.raises(InputError, match="20 times its size"): load_data(path)
 

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from small_examples import EVERY, OPTIONS, RECIPE, Pull, contents, equal, timeless
 
-from adrec import runs
+from adrec import folders, runs
 from adrec.checks import InputError
 from adrec.data import synthetic_data
 from adrec.folders import RunFolder
@@ -220,7 +220,7 @@ def test_a_damaged_file_is_named(name, spoil, copy):
 
 def test_items_that_changed_places_are_named(copy, monkeypatch, data):
     run = load_run(copy)
-    monkeypatch.setattr(runs, "load_data", lambda **arguments: data)
+    monkeypatch.setattr(folders, "load_data", lambda **arguments: data)
     monkeypatch.setattr(runs, "_find_data", lambda *given: {})
     assert run.data() is data
     rows = (copy/"items.csv").read_text().splitlines()
