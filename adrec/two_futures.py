@@ -81,12 +81,12 @@ def best_softmax(
     a = minimize(loss, np.zeros(used.sum()), jac=True, method="BFGS", options=dict(gtol=1e-9)).x
     return turn @ a, np.exp(u @ a - logsumexp(u @ a)), float(loss(a)[0])
 
-# %% ../nbs/09_two_futures.ipynb #5f0eb41b
+# %% ../nbs/09_two_futures.ipynb #5f0eb7ec
 def recall_of_mean(
     dim:int,          # D
     futures:int,      # how many items are averaged, m
     others:int=1000,  # how many more there are
-    trials:int=100,   # tables that are drawn
+    trials:int=200,   # tables that are drawn
     seed:int=0,
 )->float:             # between 0 and 1
     "Share of m random unit vectors that are among the best m for their own mean, by dot product."
