@@ -115,7 +115,8 @@ def catalogue_text()->str:
     lines = ["The counts are those of the ADRec paper: ratings from 4 up, 5-core."]
     for title, (one, *more) in providers.items():
         names = ", ".join(row["name"] for row in (one, *more))
-        facts = [one[key] for key in ("page", "licence", "citation") if key in one]
+        facts = [f"{what}{one[key]}" for what, key in
+                 (("", "page"), ("terms: ", "licence"), ("to be cited: ", "citation")) if key in one]
         lines += ["\n  ".join([f"{names}: {title}", *facts])]
     return "\n".join(lines)
 

@@ -119,7 +119,7 @@ class DataOptions:
     time_format:str|None=None
     # Keep the first of repeated interactions; otherwise they are refused.
     drop_duplicates:bool=False
-    # The split: leave-one-out, or by time, such as time:0.9.
+    # The split: leave-one-out or time:0.9.
     split:str="leave-one-out"
     # A file with titles and categories of the items.
     items:str|None=None
