@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['StartItemBias', 'Whitening', 'fit_whitening', 'whiten', 'representations']
 
-# %% ../nbs/19_remedies.ipynb #4ea51dd4
+# %% ../nbs/19_remedies.ipynb #84820120
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from .data import SequenceData, evaluation_batches
 from .ranking import inference, system_device, window_of
 from .spectra import as_table
 
-# %% ../nbs/19_remedies.ipynb #53d19934
+# %% ../nbs/19_remedies.ipynb #43bcd51b
 class StartItemBias:
     "A callback: the item bias starts at centred log(1 + count), before the table can learn fame."
     def __init__(self,
@@ -39,7 +39,7 @@ class StartItemBias:
             raise InputError(f"{len(self.fame)} counts for {len(bias) - 1} items")
         with torch.no_grad(): bias[1:] = self.fame
 
-# %% ../nbs/19_remedies.ipynb #d793dd92
+# %% ../nbs/19_remedies.ipynb #b20aa44b
 @dataclass(frozen=True)
 class Whitening:
     "A mean item and a matrix that make a cloud of items round, and what that asks of histories."
@@ -77,7 +77,7 @@ def whiten(table, method:str="zca", shrinkage:float=0.0)->np.ndarray:  # (N, d)
     "The item table with equal variances along all axes, see `fit_whitening`."
     return fit_whitening(table, method, shrinkage).items(table)
 
-# %% ../nbs/19_remedies.ipynb #32f91155
+# %% ../nbs/19_remedies.ipynb #e77c0c54
 def representations(
     model,              # a system with `represent`, see `SequentialRecommender`
     data:SequenceData,  # whose histories are read

@@ -14,6 +14,7 @@ from adrec.model import ADRec
 from adrec.remedies import StartItemBias, fit_whitening, representations, whiten
 from adrec.sasrec import SASRec
 from adrec.spectra import covariance_eigenvalues, popularity_share
+from adrec.tables import compare_tables
 
 def rng(seed=0): return np.random.default_rng(seed)
 
@@ -109,6 +110,8 @@ def test_a_training_starts_from_it(data):
     assert np.corrcoef(bias, np.log1p(counts))[0, 1] > 0.999
     plain = adrec.train(data, "sasrec", **quick)
     assert abs(plain.model.item_bias).max() < 1e-3
+    agreement = compare_tables(run, plain)
+    assert agreement.n == 30 and not agreement.notes and agreement.words.startswith("the same"), "one seed, one start, hardly trained"
 
 
 # ---- what histories ask
