@@ -161,7 +161,7 @@ def build_readme(readme:Path, images:Path) -> None:
                                               NbConvertBase=dict(display_data_priority=["image/png", "text/markdown", "text/plain"])))
     body, resources = exporter.from_notebook_node(nb)
     body = re.sub(r"(?<=\]\()(?!https?:|#)([^)\s]+)(?=\))", lambda m: posixpath.normpath("nbs/" + m[1]), body)
-    alts = [re.search(r'#\| fig-alt: "(.*)"', cell.source)[1] for cell in hidden]
+    alts = [alt[1] for cell in hidden if (alt := re.search(r'#\| fig-alt: "(.*)"', cell.source))]
     for n, ((name, data), alt) in enumerate(zip(sorted(resources["outputs"].items()), alts, strict=True), start=1):
         image = images/f"readme-{n}.png"
         images.mkdir(parents=True, exist_ok=True)
