@@ -124,7 +124,7 @@ HEAVY = ("torch", "pandas", "scipy", *DRAWING)
 LIGHT = {**dict.fromkeys(["checks", "options", "shell", "checkup", "cli"], HEAVY),
          **dict.fromkeys(["formats", "columns", "vectors"], ("torch", "scipy", *DRAWING)),
          **dict.fromkeys(["spectra", "collapse", "recorder", "tables"], ("torch", *DRAWING)),
-         **dict.fromkeys(["read", "ranking", "systems", "training", "folders"], ("scipy.stats", *DRAWING))}
+         **dict.fromkeys(["read", "ranking", "systems", "recipes", "training"], ("scipy.stats", *DRAWING))}
 
 
 @pytest.mark.parametrize("name", LIGHT)
