@@ -50,7 +50,7 @@ class Watch:
     def on_stage(self, state):
         if state.stage != "end": return
         from adrec.ranking import evaluate
-        alone = evaluate(state.model, data, "validation").metrics
+        alone = evaluate(state.model, data, "validation", likelihood=False).metrics
         state.model.train()
         together = state.validate()
         assert max(abs(alone[name] - together[name]) for name in alone) < 1e-12, (alone, together)
