@@ -59,7 +59,8 @@ def split_in_time(
     test = int(np.abs(before - share).argmin())
     validation = int(np.abs(before[:test] - share**2).argmin()) if test else 0
     cuts = TimeCuts(share, moments[validation].item(), moments[test].item())
-    cut = replace(data, cuts=cuts)
+    again = data.arguments and data.arguments | {"split": f"time:{share}"}
+    cut = replace(data, cuts=cuts, arguments=again)
     for split in HELD_OUT:
         if len(cut.answers(split)[0]): continue
         raise InputError(f"{short(data.name)}: {cut.split} leaves nobody to ask: for the {split}, no "

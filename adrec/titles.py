@@ -249,4 +249,5 @@ def with_titles(
             f"{short(Path(path).name)}")
     if common: text += f"; left out, since nearly all have it: {', '.join(map(short, common))}"
     info = data.item_info[["item_id"]].join(found)
-    return replace(data, item_info=info, notes=[*data.notes, text, *notes])
+    again = data.arguments and data.arguments | {"items": str(Path(path).resolve())}
+    return replace(data, item_info=info, notes=[*data.notes, text, *notes], arguments=again)
