@@ -4,9 +4,10 @@ TORCH_INDEX ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check install
 READY := .venv/adrec-is-installed
+GRID ?= ml-100k beauty more-data sweeps
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test docs lab bench export execute clean
+.PHONY: help demo test docs lab bench reproduce export execute clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 15
@@ -26,6 +27,11 @@ lab: $(READY) ## open the notebooks in JupyterLab
 
 bench: $(READY) ## measure speed and memory against the plain way (about 15 minutes on 2 quiet cores)
 	@$(BIN)/python benchmarks/speed.py --out nbs/results/speed.json
+
+# Interrupted, the same line continues. Data sets other than MovieLens-100K: `adrec data` says where to get them.
+reproduce: $(READY) ## train the published comparisons, or GRID="ml-100k"; says beforehand how many hours it takes
+	@set -e; for grid in $(GRID); do $(BIN)/adrec compare nbs/results/grids/$$grid.toml --out runs/$$grid --forecast; done
+	@set -e; for grid in $(GRID); do $(BIN)/adrec compare nbs/results/grids/$$grid.toml --out runs/$$grid; done
 
 export: $(READY) ## notebooks -> adrec/
 	@$(BIN)/nbdev_export

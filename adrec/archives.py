@@ -129,7 +129,7 @@ def raw_blocks(
                     "unpacked; if that is right, unpack it yourself")
                 yield block
     except _DAMAGE as error:
-        if not packed: raise
+        if not packed or getattr(error, "errno", None): raise  # the disk's fault, not the file's
         raise _damaged(path, member, error, text) from error
 
 # %% ../nbs/23_archives.ipynb #5bd35837

@@ -62,7 +62,7 @@ CATALOGUE = {
             "item": "business_id", "rating": "stars", "time": "date"}},
         "yelp_academic_dataset_business.json",
         "https://business.yelp.com/data/resources/open-dataset/",
-        "under terms that whoever downloads it has to accept there", "Yelp Open Dataset")}
+        "under terms to be accepted there before downloading", "Yelp Open Dataset")}
 DATA_SETS = {name: data_set.title for name, data_set in CATALOGUE.items()} | {
     "synthetic": "made from known clusters and transitions, so that the truth is known"}
 

@@ -24,6 +24,7 @@ from .data import SequenceData
 from .folders import RunFolder, json_text
 from .ranking import evaluate
 from .read import load_data
+from .recipes import stage_groups
 from .recorder import run_recorder
 from .runs import Run, continue_run, load_run, start_run, train
 
@@ -49,6 +50,11 @@ class Cell:
     def counts(self)->bool:
         "Does it count instead of learning?"
         return self.variant in BASELINES
+
+    def most_epochs(self)->int:
+        "How many epochs its own stages permit; the table that it begins with is another cell's work."
+        groups = stage_groups(self.recipe[0], self.start is not None)
+        return sum(stage.epochs for group in groups for stage in group)
 
 # %% ../nbs/36_cells.ipynb #acde8a97
 @lru_cache(maxsize=8)

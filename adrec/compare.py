@@ -67,6 +67,7 @@ def _compare_command(
     seeds:str|None=None, # how many, such as 3, or which, such as 0,1,7; None: 5
     processes:int|None=None,  # trainings at a time, one thread each; None: one per core
     device:str="auto",   # auto (an accelerator if there is one), cpu, cuda, mps
+    forecast:bool=False, # say how long it will take, after a few updates of everything, and stop
     progress:bool|None=None,  # a progress bar on stderr; None: if stderr is a terminal
     as_json:bool=False,  # print JSON for programs instead of text for people
 ):
@@ -88,10 +89,11 @@ def _compare_command(
     else:
         asked = _flags_grid(data_arguments(data), systems, seeds, options, settings)
         wanted = make_grid(asked, "these options")
+    bars = sys.stderr.isatty() if progress is None else progress
+    if forecast: return _print_forecast(wanted, out, processes, device, bars, as_json)
     try:
         with sigterm_as_interrupt():
-            errors = run_grid(wanted, out, processes, device,
-                              sys.stderr.isatty() if progress is None else progress)
+            errors = run_grid(wanted, out, processes, device, bars)
     except KeyboardInterrupt as stop:
         print_note(f"interrupted; the same line continues the grid in {out}")
         sys.exit(stop.args[0] if stop.args else 130)
@@ -99,6 +101,21 @@ def _compare_command(
     _print_results(results, results.write(out), as_json)
     for cell, error in errors.items(): print_note(f"{cell}: {error}")
     return 1 if errors else 0
+
+def _print_forecast(
+    grid, out, processes, device:str, progress:bool, as_json:bool,  # of the command
+):
+    "What is left to do, and how long it will take."
+    from adrec.forecast import forecast_grid
+    table = forecast_grid(grid, out, device, progress)
+    if as_json: return print_json(table.to_dict("records"))
+    if not len(table): return print("nothing to do: everything is finished")
+    rows = [[r.data, r.variant, str(r.cells), f"{r.epoch_seconds:.1f}", f"{r.hours:.2f}",
+             f"{r.most_hours:.2f}"] for r in table.itertuples()]
+    print_columns([["data", "variant", "trainings", "s per epoch", "hours", "at most"], *rows])
+    print(f"\n{table.cells.sum()} trainings to do: about {table.hours.sum():.1f} hours of one process, "
+          f"at most {table.most_hours.sum():.1f}")
+    if (processes or 1) > 1: print(f"with {processes} at a time about {table.hours.sum() / processes:.1f}")
 
 def _print_results(
     results,       # `GridResults`

@@ -36,7 +36,7 @@ from .devices import find_device
 from .folders import json_text
 from .options import check_json, options_of, parameters_of
 from .read import DATA_SETS, load_data
-from .recipes import Settings, check_seed, one_stage, stage_groups, three_stages
+from .recipes import Settings, check_seed, one_stage, three_stages
 from .runs import describe_run
 from .systems import BUILT_IN, SYSTEMS, build_for, known_options
 
@@ -438,13 +438,13 @@ class _Forecast:
         seconds = sum(result["ranking_seconds"] + (not label) * result["training_seconds"]
                       for label, (result, _) in done.items())
         self.taken.setdefault((cell.data, cell.variant), []).append(seconds)
-        self.pace.setdefault(cell.data, []).append(seconds / _most_epochs(cell))
+        self.pace.setdefault(cell.data, []).append(seconds / cell.most_epochs())
 
     def guess(self, cell:Cell)->float|None:
         "Seconds for a cell; None if nothing like it is finished."
         if cell.counts: return 1.0
         if same := self.taken.get((cell.data, cell.variant)): return float(np.mean(same))
-        if pace := self.pace.get(cell.data): return float(np.mean(pace)) * _most_epochs(cell)
+        if pace := self.pace.get(cell.data): return float(np.mean(pace)) * cell.most_epochs()
 
     def text(self, running:list, processes:int)->str:
         "Such as `about 3 h left`; empty while nothing is known."
@@ -458,11 +458,6 @@ class _Forecast:
         for size, unit in ((3600, "h"), (60, "min")):
             if seconds >= 2 * size: return f"about {seconds / size:.0f} {unit} left"
         return f"about {seconds:.0f} s left"
-
-def _most_epochs(cell:Cell)->int:
-    "How many epochs its recipe permits."
-    groups = stage_groups(cell.recipe[0], cell.start is not None)
-    return sum(stage.epochs for group in groups for stage in group)
 
 # %% ../nbs/36_grid.ipynb #2aa3fff0
 def run_grid(

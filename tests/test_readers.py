@@ -404,3 +404,12 @@ def test_raw_reviews_give_the_published_counts(name):
     if not path.exists(): pytest.skip(f"ADREC_TEST_DATA names no folder with the raw file {path.name}")
     data = load_data(path, cache=False)
     assert (data.n_users, data.n_items, data.n_interactions) == COUNTS[name]
+
+@pytest.mark.parametrize("packing", [".bz2", ".xz", ".gz", ".zst"])
+def test_a_failing_disk_is_not_a_damaged_file(tmp_path, monkeypatch, packing):
+    class FailingDisk(io.FileIO):
+        def readinto(self, buffer): raise OSError(5, "Input/output error")
+        read = read1 = lambda self, size=-1: self.readinto(b"")
+    path = write(tmp_path, f"log.csv{packing}", log())
+    monkeypatch.setattr(archives, "open", lambda path, mode: FailingDisk(path), raising=False)
+    with pytest.raises(OSError, match="Input/output error"): list(raw_blocks(path))
