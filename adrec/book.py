@@ -104,17 +104,20 @@ def system_map(
                  f'<svg viewBox="0 -1 412 338" role="img"><title>{title}</title>{_HEAD}'
                  f"<g>{flows}</g>{boxes}{band}</svg><figcaption>{_KEY}</figcaption></figure>")
 
-# %% ../nbs/42_book.ipynb #94016c69
+# %% ../nbs/42_book.ipynb #0502a29d
+_EVERYDAY = {"user", "item", "interaction", "sequence", "padding", "batch", "score", "tie", "system",
+             "stage", "cone", "baseline", "equivalent", "spectrum"}  # explained, too common to link
+
 def glossary_terms(
-    text:str,  # Markdown of the glossary: `#### term`, and perhaps `Also: another, a third.` below
-)->dict:       # term → anchor of its entry, in small letters
-    "What the glossary explains, under all names."
+    text:str,  # Markdown of the glossary: `#### term`, perhaps `Also: another, a third.`, text
+)->dict:       # term in small letters → anchor of its entry
+    "The terms that pages may link, under all their names."
     found = {}
     for term, body in re.findall(r"^#### (.+)\n((?:(?!^#).*\n?)*)", text, re.M):
         also = re.search(r"^Also: (.+)\.$", body, re.M)
-        anchor = term.strip().replace(" ", "-")
         names = (term, *(also[1].split(", ") if also else ()))
-        found |= {name.strip().lower(): anchor for name in names}
+        if term in _EVERYDAY: continue
+        found |= {name.lower(): term.lower().replace(" ", "-") for name in names}
     return found
 
 # %% ../nbs/42_book.ipynb #9d5de456
