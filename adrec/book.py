@@ -69,14 +69,15 @@ def _link(page:str, text:str, x:int, y:int, wide:int=_WIDE, mark:str="")->str:
     return (f'<a href="{page}"{mark}>{rect}'
             f'<text x="{x + wide // 2}" y="{y + 16}">{text}</text></a>')
 
-# %% ../nbs/42_book.ipynb #f11328a0
+# %% ../nbs/42_book.ipynb #eac66ba6
 _STYLE = " ".join(f".system-map {rule}" for rule in (
-    "svg{display:block;width:100%;max-width:29rem;margin:0 auto;font:11px system-ui,sans-serif}",
+    "svg{display:block;width:100%;max-width:24rem;margin:0 auto;font:11px system-ui,sans-serif}",
     "rect{fill:transparent;stroke:currentColor}", "text{fill:currentColor;text-anchor:middle}",
-    "a{color:inherit}", "a:hover rect{stroke-width:2}", "g text{font-size:9.5px}",
+    "a{color:inherit;text-decoration:none}", "a:hover rect{stroke-width:2}",
+    "g text{font-size:9.5px}",
     ".here rect{fill:#0072b2;stroke:#0072b2}", ".here text{fill:#fff;font-weight:600}",
     "g path{fill:none;stroke:currentColor;stroke-width:.7;marker-end:url(#flow)}",
-    "figcaption{max-width:29rem;margin:.4rem auto 0;font-size:.8rem}"))
+    "figcaption{max-width:24rem;margin:.4rem auto 0;font-size:.8rem}"))
 _HEAD = ('<marker id="flow" viewBox="0 0 6 6" refX="6" refY="3" markerWidth="8" markerHeight="8" '
          'orient="auto"><path d="M0 0L6 3L0 6z" fill="currentColor"/></marker>')
 _BAND = (("glossary", "glossary", 1, _WIDE),  # page, what stands in the box, where, how wide
@@ -104,12 +105,12 @@ def system_map(
                  f'<svg viewBox="0 -1 412 338" role="img"><title>{title}</title>{_HEAD}'
                  f"<g>{flows}</g>{boxes}{band}</svg><figcaption>{_KEY}</figcaption></figure>")
 
-# %% ../nbs/42_book.ipynb #0502a29d
-_EVERYDAY = {"user", "item", "interaction", "sequence", "padding", "batch", "score", "tie", "system",
-             "stage", "cone", "baseline", "equivalent", "spectrum"}  # explained, too common to link
+# %% ../nbs/42_book.ipynb #77133307
+_EVERYDAY = {"user", "item", "interaction", "sequence", "padding", "batch", "score", "tie",
+             "system", "stage", "cone", "baseline", "equivalent", "spectrum"}  # too common to link
 
 def glossary_terms(
-    text:str,  # Markdown of the glossary: `#### term`, perhaps `Also: another, a third.`, text
+    text:str,  # Markdown of the glossary: `#### term`, perhaps `Also: two, three.` below
 )->dict:       # term in small letters → anchor of its entry
     "The terms that pages may link, under all their names."
     found = {}
