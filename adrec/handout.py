@@ -35,8 +35,8 @@ def page_files(
     paths = sorted(path.relative_to(folder) for path in found if path.is_file())
     return [path for path in paths if not any(part[0] in "._" for part in path.parts)]
 
-# %% ../nbs/38_handout.ipynb #d3673555
-_INSTALL = """# Where adrec is missing (Colab, Kaggle, Binder), this installs the version of this page
+# %% ../nbs/38_handout.ipynb #51747de9
+_INSTALL = """# Without adrec, as on Colab, Kaggle or Binder: install the version of this page
 try: import adrec
 except ModuleNotFoundError:
     %pip install --quiet adrec=={version}"""
