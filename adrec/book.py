@@ -35,7 +35,7 @@ _FLOWS = (  # from, to, shape
 
 _WIDE, _HIGH, _ACROSS, _DOWN = 80, 24, 110, 52  # size of a box; from one to the next
 
-# %% ../nbs/42_book.ipynb #4c640fef
+# %% ../nbs/42_book.ipynb #4b245cd7
 def _arrow(
     start:str, end:str,  # modules
     shape:str,           # to be written beside it
@@ -51,7 +51,7 @@ def _arrow(
         line, x, y, anchor = f"M{x0 + side} {y1 + 12}H{x1 - side}", (x0 + x1) // 2, y1 + 8, "middle"
     else: line = f"M{x0} {y0}V{y0 + 9}H{x1}V{y1}" if c0 != c1 else f"M{x0} {y0}V{y1}"
     text = f'<text x="{x}" y="{y}" style="text-anchor:{anchor}">{shape}</text>'
-    return f'<path d="{line}"/>' + text * bool(shape)
+    return f'<path d="{line}"/>' + f"{text} " * bool(shape)
 
 def _box(
     name:str,  # a module
@@ -69,7 +69,7 @@ def _link(page:str, text:str, x:int, y:int, wide:int=_WIDE, mark:str="")->str:
     return (f'<a href="{page}"{mark}>{rect}'
             f'<text x="{x + wide // 2}" y="{y + 16}">{text}</text></a>')
 
-# %% ../nbs/42_book.ipynb #eac66ba6
+# %% ../nbs/42_book.ipynb #f39bcea0
 _STYLE = " ".join(f".system-map {rule}" for rule in (
     "svg{display:block;width:100%;max-width:24rem;margin:0 auto;font:11px system-ui,sans-serif}",
     "rect{fill:transparent;stroke:currentColor}", "text{fill:currentColor;text-anchor:middle}",
@@ -98,12 +98,13 @@ def system_map(
     title = "Map of adrec: the modules of the lessons, and the shapes of what flows between them"
     if here: title += f". Marked: {here.replace('_', ' ')}"
     flows = "".join(_arrow(*flow) for flow in _FLOWS)
-    boxes = "".join(_box(name, name == here) for name in _BOXES)
-    band = "".join(_link(f"{page}.ipynb", text, x, 6 * _DOWN, wide)
+    boxes = " ".join(_box(name, name == here) for name in _BOXES)
+    band = " ".join(_link(f"{page}.ipynb", text, x, 6 * _DOWN, wide)
                    for page, text, x, wide in _BAND)
     return _Page(f'<figure class="system-map" style="margin:1rem 0"><style>{_STYLE}</style>'
-                 f'<svg viewBox="0 -1 412 338" role="img"><title>{title}</title>{_HEAD}'
-                 f"<g>{flows}</g>{boxes}{band}</svg><figcaption>{_KEY}</figcaption></figure>")
+                 f'<svg viewBox="0 -1 412 338" role="img"><title>{title}.</title> {_HEAD}'
+                 f"{boxes} {band}<g><desc>. Shapes of what flows: </desc>{flows}</g></svg>"
+                 f"<figcaption>{_KEY}</figcaption></figure>")
 
 # %% ../nbs/42_book.ipynb #77133307
 _EVERYDAY = {"user", "item", "interaction", "sequence", "padding", "batch", "score", "tie",
