@@ -5,6 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check install
 READY := .venv/adrec-is-installed
 GRID ?= ml-100k beauty more-data sweeps
+FIRST := $(firstword $(sort $(wildcard nbs/tutorials/*.ipynb)) nbs/index.ipynb)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test docs lab bench reproduce export execute clean
@@ -22,8 +23,8 @@ docs: $(READY) ## notebooks -> docs/ and README.md, with the outputs that the no
 	@$(BIN)/python tools/build_docs.py
 
 # Pages may load torch before adrec, which sets the same for its own process: see nbs/41_package.ipynb.
-lab: $(READY) ## open the notebooks in JupyterLab
-	@GOMP_SPINCOUNT=$${GOMP_SPINCOUNT-1000} KMP_BLOCKTIME=$${KMP_BLOCKTIME-1} $(BIN)/jupyter lab nbs
+lab: $(READY) ## open the notebooks in JupyterLab, at the first tutorial
+	@GOMP_SPINCOUNT=$${GOMP_SPINCOUNT-1000} KMP_BLOCKTIME=$${KMP_BLOCKTIME-1} $(BIN)/jupyter lab nbs --LabApp.default_url=/lab/tree/$(FIRST:nbs/%=%)
 
 bench: $(READY) ## measure speed and memory against the plain way (about 15 minutes on 2 quiet cores)
 	@$(BIN)/python benchmarks/speed.py --out nbs/results/speed.json

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import adrec.checkup  # noqa: F401 (the command `diagnose`)
 import adrec.compare  # noqa: F401 (the command `compare`)
+import adrec.handout  # noqa: F401 (the command `notebooks`)
 from .checks import InputError, check_choice, nearest_hint, shown
 from .options import flag_of, options_of
 from adrec.shell import (
@@ -42,7 +43,8 @@ _EXAMPLES = (
     "adrec evaluate popularity --data ml-100k                    the bar to clear",
     "adrec train --data ml-100k --model adrec --out runs/adrec   the full recipe",
     "adrec recommend runs/adrec --user 196                       what next?",
-    "adrec diagnose runs/adrec                                   have its vectors collapsed?")
+    "adrec diagnose runs/adrec                                   have its vectors collapsed?",
+    "adrec notebooks class                                       the lessons, to run them")
 
 def main(
     arguments=None,  # words of the command line; those of this process if None

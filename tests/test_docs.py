@@ -5,6 +5,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from bs4 import BeautifulSoup
+from test_notebooks import listed_pages
 
 DOCS = Path(__file__).resolve().parent.parent/"docs"
 PAGES = sorted(p.relative_to(DOCS).as_posix() for p in DOCS.rglob("*.html"))
@@ -50,6 +51,32 @@ def test_search_finds_a_page_from_the_folder(tab):
     first.click()
     tab.wait_for_url(re.compile(r"\.html"))
     assert not [url for url in tab.asked if urlsplit(url).scheme not in ("file", "data", "blob")]
+
+
+def test_every_page_leads_on(root):
+    order = [page.replace(".ipynb", ".html") for pages in listed_pages(root).values() for page in pages]
+    for name, before, after in zip(order, [None, *order], [*order[1:], None]):
+        soup = BeautifulSoup((DOCS/name).read_text(), "html.parser")
+        found = [soup.select_one(f".nav-page-{side} a") for side in ("previous", "next")]
+        there = [link and (DOCS/name).parent.joinpath(link["href"]).resolve().relative_to(DOCS.resolve()).as_posix() for link in found]
+        assert there == [before, after], name
+
+
+@pytest.mark.parametrize("name", ["07_model.html", "09_two_futures.html", "11_collapse.html"])
+def test_page_can_be_handed_out(name, tab):
+    "Printed, a page has no bars beside it, nothing is folded, and nothing sticks out."
+    tab.set_viewport_size({"width": 680, "height": 960})  # A4 less its margins
+    tab.goto((DOCS/name).as_uri(), wait_until="load")
+    tab.emulate_media(media="print")
+    tab.evaluate("dispatchEvent(new Event('beforeprint'))")
+    seen = tab.evaluate("selector => [...document.querySelectorAll(selector)].filter(e => e.getBoundingClientRect().height > 0).length",
+                        "#quarto-sidebar, #quarto-margin-sidebar, #quarto-header, .page-navigation")
+    assert seen == 0
+    folded = tab.evaluate("[...document.querySelectorAll('details:not([open]), .callout-collapse')].filter(e => e.getBoundingClientRect().height == 0 || e.open === false).length")
+    assert folded == 0
+    wide = tab.evaluate("[...document.querySelectorAll('main pre, main img, main svg, main table')].filter(e => e.getBoundingClientRect().right > 681).map(e => e.outerHTML.slice(0, 60))")
+    assert not wide, wide
+    assert tab.evaluate("[...document.querySelectorAll('main .cell-output img')].every(e => getComputedStyle(e).breakInside == 'avoid')")
 
 
 def targets(page:Path) -> set[str]:

@@ -1,6 +1,7 @@
 "Every notebook runs, and shows today what it showed when it was committed."
 import re
 import shutil
+from datetime import date
 from pathlib import Path
 
 import nbformat
@@ -48,6 +49,12 @@ def test_the_language_is_named(name):
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
+def test_the_day_of_the_numbers_is_a_day(name):
+    day = nbformat.read(ROOT/name, as_version=4).metadata.get("computed")
+    assert day is None or date.fromisoformat(day) <= date.today(), f"{name}: `python tools/notebooks.py {name}` writes the day"
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
 def test_title_cell_holds_the_title_and_a_subtitle_alone(name):
     first = nbformat.read(ROOT/name, as_version=4).cells[0]
     assert first.cell_type == "markdown" and re.fullmatch(r"# [^\n]+\n\n> [^\n]+", first.source.strip()), (
@@ -55,12 +62,38 @@ def test_title_cell_holds_the_title_and_a_subtitle_alone(name):
         "page's heading of that cell and drops everything else in it. Put what follows into a cell of its own")
 
 
+def listed_pages(root) -> dict[str, list[str]]:
+    "The doors of the sidebar, and the pages behind each of them, in order."
+    def pages(entries):
+        for entry in entries:
+            if isinstance(entry, dict) and "contents" in entry: yield from pages(entry["contents"])
+            elif isinstance(entry, dict): yield entry["href"]
+            elif "*" in entry: yield from sorted(p.relative_to(root/"nbs").as_posix() for p in (root/"nbs").glob(entry))
+            else: yield entry
+    sidebar = yaml.safe_load((root/"nbs/_quarto.yml").read_text())["website"]["sidebar"]["contents"]
+    return {door["section"]: list(pages(door["contents"])) for door in sidebar}
+
+
 def test_sidebar_lists_every_page_in_reading_order():
-    sidebar = yaml.safe_load((ROOT/"nbs/_quarto.yml").read_text())["website"]["sidebar"]["contents"]
-    listed = [page for entry in sidebar for page in entry.get("contents", [entry.get("href")])]
+    doors = listed_pages(ROOT)
+    assert list(doors) == ["Learn", "Understand", "Use"]
+    listed = [page for pages in doors.values() for page in pages]
     assert sorted(f"nbs/{page}" for page in listed) == sorted(NOTEBOOKS), "nbs/_quarto.yml and the notebooks of nbs/ do not agree"
     numbered = [page for page in listed if re.match(r"\d\d_", page)]
     assert numbered == sorted(numbered), "the sidebar is not in reading order"
+
+
+LESSONS = [page for page in listed_pages(ROOT)["Understand"] if re.match(r"[01]\d_", page)]
+
+
+@pytest.mark.parametrize("name, following", [*zip(LESSONS, LESSONS[1:]), (LESSONS[-1], "20_checks.ipynb")])
+def test_lesson_begins_with_the_map_and_ends_with_what_to_read_next(name, following):
+    cells = nbformat.read(ROOT/"nbs"/name, as_version=4).cells
+    module = name[3:].removesuffix(".ipynb")
+    assert cells[1].source == f'#| echo: false\nfrom adrec.book import system_map\n\nsystem_map("{module}")', (
+        f"{name}: the cell below the title shows the map: see nbs/42_book.ipynb")
+    last = [cell.source for cell in cells if cell.cell_type == "markdown"][-1]
+    assert f"({following})" in last, f"{name}: the last words must lead to {following}"
 
 
 # ---- does the comparison see what it should?

@@ -121,7 +121,7 @@ def fresh(code:str, root) -> str:
 
 DRAWING = ("matplotlib", "seaborn", "bokeh", "sklearn")  # what only figures need
 HEAVY = ("torch", "pandas", "scipy", *DRAWING)
-LIGHT = {**dict.fromkeys(["checks", "options", "shell", "checkup", "cli"], HEAVY),
+LIGHT = {**dict.fromkeys(["checks", "options", "shell", "checkup", "book", "handout", "cli"], HEAVY),
          **dict.fromkeys(["formats", "columns", "vectors"], ("torch", "scipy", *DRAWING)),
          **dict.fromkeys(["spectra", "collapse", "recorder", "tables"], ("torch", *DRAWING)),
          **dict.fromkeys(["read", "ranking", "systems", "recipes", "training"], ("scipy.stats", *DRAWING))}

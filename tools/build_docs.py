@@ -1,7 +1,8 @@
 """Build the site in docs/ and README.md from the notebooks, without running them: what `make docs` calls.
 
 nbdev processes the notebooks into _proc/, smalldocs renders them, and this script does what neither does: it
-shows exported code where nbdev would hide it, keeps KaTeX and the search index beside the pages so that they work
+shows exported code where nbdev would hide it, says above each page how long it takes to read and when its numbers
+were computed, links terms to the glossary, keeps KaTeX and the search index beside the pages so that they work
 without a network (also opened straight from the folder), and makes two builds of the same tree byte for byte equal.
 """
 import ast
@@ -27,6 +28,8 @@ from nbdev.processors import FilterDefaults, _default_exp, mk_cell
 from nbdev.quarto import refresh_quarto_yml
 from smalldocs.site import build
 from traitlets.config import Config
+
+from adrec.book import glossary_terms, link_terms
 
 ROOT = Path(__file__).resolve().parent.parent
 KATEX = smalldocs.layout.KATEX                      # the address that smalldocs writes, with its version
@@ -70,16 +73,55 @@ class Lesson(FilterDefaults):
     def base_procs(self): return [mark_exports, *super().base_procs(), drop_empty]
 
 
+# ---- around the text of a page
+
+def prose(nb) -> list:
+    "The cells of words, less the title."
+    return [cell for cell in nb.cells[1:] if cell.cell_type == "markdown"]
+
+
+def reading_minutes(nb) -> int:
+    "Minutes that the words of a page take, 200 a minute; code, formulas and addresses are not counted."
+    text = "\n".join(cell.source for cell in prose(nb))
+    text = re.sub(r"```.*?```|\$\$.*?\$\$|\$[^$\n]+\$|\]\([^)]*\)|^:::.*$", " ", text, flags=re.S | re.M)
+    return max(1, round(len(re.findall(r"[^\W_]+(?:['’-][^\W_]+)*", text)) / 200))
+
+
+def colab_address(path:Path, git_url:str, user:str, branch:str) -> str:
+    "Where Colab opens a notebook; empty while the `user` of settings.ini stands in for an account, or for another host."
+    found = re.fullmatch(r"https://github\.com/([\w.-]+/[\w.-]+?)(?:\.git)?/?", git_url)
+    if not found or user == get_config().lib_name: return ""
+    return f"https://colab.research.google.com/github/{found[1]}/blob/{branch}/{path.relative_to(ROOT).as_posix()}"
+
+
+def about(nb, path:Path) -> str:
+    "The line below a title."
+    cfg, minutes = get_config(), reading_minutes(nb)
+    said = [f"{minutes} minute{'s' if minutes > 1 else ''} of reading"]
+    if day := nb.metadata.get("computed"): said.append(f"computed on {day}")
+    if there := colab_address(path, cfg.git_url, cfg.user, cfg.branch): said.append(f"[open in Colab]({there})")
+    return f"::: {{.about}}\n{' · '.join(said)}\n:::"
+
+
+def link_glossary(nb, terms:dict) -> None:
+    "Link the first use of each term of a lesson."
+    cells = prose(nb)
+    for cell, source in zip(cells, link_terms([cell.source for cell in cells], terms)): cell.source = source
+
+
 def process(proc:Path) -> None:
     "Write the processed notebooks, and the files beside them, into `proc`."
     nbs = get_config().nbs_path
     shutil.rmtree(proc, ignore_errors=True)
     files = [Path(f) for f in nbglob(nbs, file_glob="", file_re="")] + [nbs/"_quarto.yml"]
+    terms = glossary_terms("\n\n".join(cell.source for cell in prose(read_nb(nbs/"glossary.ipynb"))))
     for source in sorted(files):
         target = proc/source.relative_to(nbs)
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.suffix != ".ipynb": shutil.copy(source, target); continue
         nb = read_nb(source)
+        if re.match(r"[01]\d_", source.name): link_glossary(nb, terms)
+        if source.name != "index.ipynb": nb.cells.insert(1, mk_cell(about(nb, source), "markdown"))
         Lesson()(nb)
         write_nb(nb, target)
 
@@ -119,6 +161,12 @@ def searchable_offline(site:Path) -> None:
     script.write_text(text.replace(old, new))
 
 
+def printable(site:Path) -> None:
+    "Open what is folded when a page is printed: nobody can click on paper."
+    with (site/"site_libs/smalldocs.js").open("a") as script:
+        script.write('\naddEventListener("beforeprint", () => document.querySelectorAll("details").forEach(d => { d.open = true; }));\n')
+
+
 def local_links(site:Path) -> None:
     "Point KaTeX, and nbdev's absolute links to our own pages, at the files beside the page."
     cfg = get_config()
@@ -128,6 +176,7 @@ def local_links(site:Path) -> None:
     for page in site.rglob("*.html"):
         up = "../" * (len(page.relative_to(site).parts) - 1)
         text = page.read_text().replace(KATEX, f"{up}site_libs/katex")
+        text = re.sub(r'(<a href="[\w/]+)\.ipynb"', r'\1.html"', text)  # those of the map, which smalldocs does not see
         page.write_text(ours.sub(lambda m: up + pages[m[1]], text))
 
 
@@ -141,6 +190,7 @@ def build_site(docs:Path) -> None:
         if not re.search(r"outside the project|output-file|broken link /", warning): print(warning, file=sys.stderr)
     katex_files(docs/"site_libs/katex", built.out/"site_libs/katex")
     searchable_offline(built.out)
+    printable(built.out)
     local_links(built.out)
     (built.out/"sitemap.xml").unlink(missing_ok=True)  # it holds the times of the files
     (built.out/".nojekyll").touch()

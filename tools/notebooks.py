@@ -4,6 +4,7 @@ import re
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
+from datetime import date
 from math import floor, log10
 from pathlib import Path
 
@@ -122,10 +123,10 @@ def unfit_outputs(nb, max_image:int=100_000) -> list[str]:
 
 
 def run_in_place(path:Path) -> str:
-    "Run a notebook, write its outputs into it, cleaned as nbdev cleans, and say how long it took."
+    "Run a notebook, write its outputs and the day into it, cleaned as nbdev cleans, and say how long it took."
     start = time.time()
     nb = run(path)
-    nb.metadata["language_info"] = LANGUAGE
+    nb.metadata |= {"language_info": LANGUAGE, "computed": date.today().isoformat()}
     nbformat.write(nb, path)
     nbdev_clean.__wrapped__(fname=str(path))
     return f"{path.relative_to(ROOT)}  {time.time() - start:.0f} s"
