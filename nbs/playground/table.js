@@ -5,13 +5,13 @@
   const home = document.getElementById("playground-table");
   if (!home) return;
   const P = Playground, { make, slider, button, picture, axes, line, dot, colour } = Panel;
-  const { items, dims, nulls } = P.noise, pick = (list) => ({ max: list.length - 1, value: list.length - 1, show: (i) => list[i].toLocaleString("en") });
+  const { items, dims, nulls } = P.noise, pick = (list) => ({ max: list.length - 1, value: list.length - 1, show: (i) => String(list[i]) });
   const sliders = make("div", { class: "sliders" }), buttons = make("div", { class: "buttons" });
   const pictures = make("div", { class: "pictures" }), answers = make("ol"), verdict = make("p", { class: "verdict", "aria-live": "polite" });
   // until here the page shows a still picture and a sentence
   home.replaceChildren(sliders, buttons, pictures, answers, verdict);
 
-  const change = () => { stale = true; wake(); }, one = (value) => value.toFixed(1);
+  const change = () => { stale = true; home.setAttribute("aria-busy", true); wake(); }, one = (value) => value.toFixed(1);
   const control = {}, add = (name, options, changed = change) => { control[name] = slider(sliders, options, changed); };
   add("items", { label: "items N", ...pick(items) });
   add("dim", { label: "dimensions d", ...pick(dims) }, () => { control.rank.say(); change(); });
@@ -28,7 +28,7 @@
 
   let drawn = P.draw(control.seed.value), stale = true, awake = false, m, x, counts, near, places, before;
 
-  const spectrum = picture(pictures, { caption: "Spectrum: dots are eigenvalues, the line is noise", ratio: 0.8 }, (view) => {
+  const spectrum = picture(pictures, { caption: "Eigenvalues over their mean; the line is noise, dashed its edge", ratio: 0.8 }, (view) => {
     const scale = m.values.reduce((a, b) => a + b, 0) / m.d, { pen } = view, top = Math.max(m.values[0], m.floor.edge) / scale * 1.1;
     const { px, py } = axes(view, { x: [0, m.d + 1], y: [0, top], bend: Math.sqrt, label: "direction, longest first",
       xticks: [1, m.d / 2, m.d].map((v) => [v, v]), yticks: [0, 1, 4, 9, 16, 36, 64].filter((v) => v < top) });
@@ -40,7 +40,7 @@
     m.values.forEach((v, j) => dot(pen, [px(j + 1), py(v / scale)], 2.5, v > m.floor.edge ? above : within));
   });
 
-  const histogram = picture(pictures, { caption: "Cosines of pairs; the line is noise", ratio: 0.8, left: 8 }, (view) => {
+  const histogram = picture(pictures, { caption: "Cosines of pairs; the line is noise, dashed the mean", ratio: 0.8, left: 8 }, (view) => {
     const bins = counts.length, null_ = Array.from({ length: 201 }, (_, i) => (1 - (i / 100 - 1) ** 2) ** ((m.d - 3) / 2));
     const area = null_.reduce((a, b) => a + b, 0) / 100, total = counts.reduce((a, b) => a + b, 0) * 2 / bins;
     const highest = Math.max(...null_.map((v) => v / area), ...counts.map((v) => v / total)), { pen } = view;
@@ -72,12 +72,12 @@
 
   const question = (name, yes, because) => make("li", {}, make("b", {}, name), ` ${yes}: ${because}.`);
   function say(found) {
-    const limit = nulls[`${m.n}x${m.d}`], guess = found || P.judge(m, { value: 1, sd: 1 }, limit), yes = (flag) => (flag ? "yes" : "no");
+    const limit = nulls[`${m.n}x${m.d}`], guess = found || P.judge(m, { value: 1, sd: 1 }, limit), yes = (flag) => (flag ? "Yes" : "No");
     const share = found ? `neighbours share their group ${found.lift.value.toFixed(2)} times as often as chance; from ${(1 + 5 * found.lift.sd).toFixed(2)} on it is no luck` : "counting neighbours";
     answers.replaceChildren(
       question("Same direction?", yes(guess.cone), `mean cosine ${m.cosine.toFixed(3)}; a cone begins at ${limit.cone_limit.toFixed(3)}`),
       question("Few dimensions?", yes(guess.low), `participation ratio ${m.unitRatio.toFixed(1)} of rows at equal length (${m.ratio.toFixed(1)} of rows as they are, effective rank ${m.rank.toFixed(1)}); few is up to ${limit.unit_ratio_limit.toFixed(1)}, noise has ${limit.unit_ratio_mean.toFixed(1)}`),
-      question("Only noise?", guess.off ? "the spectrum differs" : "cannot be told from noise", `distance to the law ${m.distance.toFixed(3)}, noise stays below ${(limit.distance_mean + 5 * limit.distance_sd).toFixed(3)}; eigenvalues above the edge: ${m.floor.outliers}`),
+      question("Only noise?", guess.off ? "The spectrum differs" : "It cannot be told from noise", `distance to the law ${m.distance.toFixed(3)}, noise stays below ${(limit.distance_mean + 5 * limit.distance_sd).toFixed(3)}; eigenvalues above the edge: ${m.floor.outliers}`),
       question("Do neighbours mean anything?", found ? yes(found.structured) : "…", share));
     if (!found) return;
     verdict.textContent = `Verdict: ${found.words.join(", ")}`;
@@ -100,8 +100,9 @@
     else {
       const lift = P.lift(near, m.n);
       say({ lift, ...P.judge(m, lift, nulls[`${m.n}x${m.d}`]) });
+      home.setAttribute("aria-busy", false);
     }
   }
   measure();
-  wake();
+  change();
 })();

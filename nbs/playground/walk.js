@@ -56,6 +56,9 @@
       pen.beginPath();
       pen.arc(...at(point), 30 * Math.sqrt(popularity[k]), 0, 2 * Math.PI);
       pen.stroke();
+      pen.fillStyle = colour("quiet");
+      pen.textAlign = "center";
+      pen.fillText(`item ${k}`, px(point[0]), py(point[1]) + 30);
     });
     tokens.forEach((token, k) => {
       const paint = colour(`token-${k + 1}`), here = at(token.path.at(-1)), [gx, gy] = at(best(token).point);
