@@ -236,12 +236,14 @@ const Playground = (() => {
   }
 
   function cosines(unit, n, d) {  // of each item with the twelve that follow it: one in twelve pairs shares a group
-    return Float64Array.from({ length: n * MOST.groups }, (_, pair) => {
-      const i = pair % n, other = (i + 1 + Math.floor(pair / n)) % n;
-      let value = 0;
-      for (let j = 0; j < d; j++) value += unit[i * d + j] * unit[other * d + j];
-      return value;
-    });
+    const out = new Float64Array(n * MOST.groups);
+    for (let pair = 0; pair < out.length; pair++) {
+      const i = pair % n * d, other = (pair % n + 1 + Math.floor(pair / n)) % n * d;
+      let dot = 0;
+      for (let j = 0; j < d; j++) dot += unit[i + j] * unit[other + j];
+      out[pair] = dot;
+    }
+    return out;
   }
 
   // Places in the plane of two axes, seen from the mean; the axes keep their sense from the ones before.
@@ -256,7 +258,8 @@ const Playground = (() => {
   // ---- neighbours: ten by cosine, a few items at a time, so that the sliders stay quick
   function neighbours(unit, n, d, k = 10) {
     const centred = minus(unit, n, d, mean(unit, n, d)), near = new Int32Array(n * k), score = new Float64Array(n);
-    const half = Float64Array.from({ length: n }, (_, i) => sum(centred.subarray(i * d, i * d + d).map((v) => v * v)) / 2);
+    const half = new Float64Array(n);
+    for (let i = 0; i < n * d; i++) half[Math.floor(i / d)] += centred[i] ** 2 / 2;
     let row = 0;
     const step = (rows) => {
       for (const end = Math.min(n, row + rows); row < end; row++) {

@@ -67,7 +67,7 @@
     P.cosines(m.unit, n, d).forEach((c) => { counts[Math.min(39, Math.floor((c + 1) * 20))] += 1; });
     places = P.project(x, n, d, m.axes, before);
     before = places.axes;
-    near = P.neighbours(m.unit, n, d);
+    near = null;
   }
 
   const question = (name, yes, because) => make("li", {}, make("b", {}, name), ` ${yes}: ${because}.`);
@@ -96,7 +96,10 @@
       [spectrum, histogram, plane].forEach((shown) => shown.repaint());
       say();
       wake();
-    } else if (!near.step(40)) wake();
+      return;
+    }
+    near = near || P.neighbours(m.unit, m.n, m.d);
+    if (!near.step(40)) wake();
     else {
       const lift = P.lift(near, m.n);
       say({ lift, ...P.judge(m, lift, nulls[`${m.n}x${m.d}`]) });
