@@ -52,5 +52,7 @@ def tab(browser):
     page.asked, page.errors = [], []
     page.on("request", lambda request: page.asked.append(request.url))
     page.on("pageerror", lambda error: page.errors.append(str(error)))
+    page.on("console", lambda message: page.errors.append(message.text) if message.type == "error" else None)
+    page.on("requestfailed", lambda request: page.errors.append(f"{request.url[:80]}: {request.failure}"))
     yield page
     context.close()

@@ -212,11 +212,13 @@ def build_readme(readme:Path, images:Path) -> None:
     body, resources = exporter.from_notebook_node(nb)
     body = re.sub(r"(?<=\]\()(?!https?:|#)([^)\s]+)(?=\))", lambda m: posixpath.normpath("nbs/" + m[1]), body)
     alts = [alt[1] for cell in hidden if (alt := re.search(r'#\| fig-alt: "(.*)"', cell.source))]
-    for n, ((name, data), alt) in enumerate(zip(sorted(resources["outputs"].items()), alts, strict=True), start=1):
+    outputs = sorted(resources["outputs"].items(), key=lambda output: [int(n) for n in re.findall(r"\d+", output[0])])  # in reading order
+    for n, ((name, data), alt) in enumerate(zip(outputs, alts, strict=True), start=1):
         image = images/f"readme-{n}.png"
         images.mkdir(parents=True, exist_ok=True)
         image.write_bytes(data)
         body = body.replace(f"![png](nbs/{name})", f"![{alt}]({image.relative_to(ROOT).as_posix()})")
+    body = re.sub(r"^(:::|<script).*\n", "", body, flags=re.M)  # what only the site understands
     body = re.sub(r"\n\s*\n\s*\n", "\n\n", body).strip()
     readme.write_text(f"# {front['title']}\n\n**{front['description']}.**\n\n{body}\n")
 
