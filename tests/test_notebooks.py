@@ -59,8 +59,9 @@ def test_sidebar_lists_every_page_in_reading_order():
     sidebar = yaml.safe_load((ROOT/"nbs/_quarto.yml").read_text())["website"]["sidebar"]["contents"]
     listed = [page for entry in sidebar for page in entry.get("contents", [entry.get("href")])]
     assert sorted(f"nbs/{page}" for page in listed) == sorted(NOTEBOOKS), "nbs/_quarto.yml and the notebooks of nbs/ do not agree"
-    numbered = [page for page in listed if re.match(r"\d\d_", page)]
-    assert numbered == sorted(numbered), "the sidebar is not in reading order"
+    for kind in (r"\d\d_", "tutorials/"):
+        numbered = [page for page in listed if re.match(kind, page)]
+        assert numbered == sorted(numbered), "the sidebar is not in reading order"
 
 
 # ---- does the comparison see what it should?
