@@ -397,3 +397,5 @@
     new MutationObserver(giscusTheme).observe(document.documentElement, { attributes: true, attributeFilter: ["class"] });
   }
 })();
+
+addEventListener("beforeprint", () => document.querySelectorAll("details").forEach(d => { d.open = true; }));
