@@ -10,9 +10,9 @@ from build_docs import about, colab_address, reading_minutes
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from test_notebooks import LESSONS, ROOT
 
-from adrec.book import glossary_terms, link_terms, system_map
+from adrec.book import system_map
 from adrec.checks import InputError
-from adrec.handout import class_copy, copy_notebooks, page_files
+from adrec.handout import class_copy, copy_notebooks, glossary_terms, link_terms, page_files
 
 TERMS = {"item table": "item-table", "embedding table": "item-table", "null": "null", "loss": "loss"}
 

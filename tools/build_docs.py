@@ -29,7 +29,7 @@ from nbdev.quarto import refresh_quarto_yml
 from smalldocs.site import build
 from traitlets.config import Config
 
-from adrec.book import glossary_terms, link_terms
+from adrec.handout import glossary_terms, link_terms
 
 ROOT = Path(__file__).resolve().parent.parent
 KATEX = smalldocs.layout.KATEX                      # the address that smalldocs writes, with its version
