@@ -44,15 +44,28 @@ def browser():
         b.close()
 
 
-@pytest.fixture
-def tab(browser):
+def new_tab(browser):
     "A tab with no network, which notes what it asked for and what went wrong."
-    context = browser.new_context(offline=True, viewport={"width": 1280, "height": 900})
-    page = context.new_page()
+    page = browser.new_context(offline=True, viewport={"width": 1280, "height": 900}).new_page()
     page.asked, page.errors = [], []
     page.on("request", lambda request: page.asked.append(request.url))
     page.on("pageerror", lambda error: page.errors.append(str(error)))
     page.on("console", lambda message: page.errors.append(message.text) if message.type == "error" else None)
     page.on("requestfailed", lambda request: page.errors.append(f"{request.url[:80]}: {request.failure}"))
+    return page
+
+
+@pytest.fixture
+def tab(browser):
+    "A tab of one's own."
+    page = new_tab(browser)
     yield page
-    context.close()
+    page.context.close()
+
+
+@pytest.fixture(scope="module")
+def shared_tab(browser):
+    "A tab that goes from page to page: what it has read once it need not read again."
+    page = new_tab(browser)
+    yield page
+    page.context.close()

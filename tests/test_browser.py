@@ -56,7 +56,13 @@ def pale(tab) -> list[str]: return [fault for frame in tab.frames for fault in f
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_page(name, tab):
+def test_page(name, shared_tab):
+    tab = shared_tab
+    tab.goto("about:blank")  # so that the page before is not laid out once more
+    tab.asked.clear()
+    tab.errors.clear()
+    tab.emulate_media(color_scheme="light")
+    tab.set_viewport_size({"width": 1280, "height": 900})
     tab.goto((DOCS/name).as_uri(), wait_until="load")
     faults = {what: tab.evaluate(code) for what, code in FAULTS.items()}
     faults["pale text by day"] = pale(tab)
