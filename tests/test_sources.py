@@ -65,7 +65,7 @@ def test_no_file_is_heavy(root):
     heavy = {f: size for f, size in sizes.items() if size > 2_000_000}
     assert not heavy, f"larger than 2 MB: {heavy}"
     site = sum(size for f, size in sizes.items() if f.startswith("docs/"))
-    assert site < 15_000_000, f"docs/ has {site / 1e6:.1f} MB, more than 15"
+    assert site < 20_000_000, f"docs/ has {site / 1e6:.1f} MB, more than 20"
 
 
 def test_the_makefile_lists_its_targets(root):
