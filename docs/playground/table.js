@@ -30,7 +30,7 @@
 
   const spectrum = picture(pictures, { caption: "Spectrum; the line is noise, dashed its edge", ratio: 0.8 }, (view) => {
     const scale = m.values.reduce((a, b) => a + b, 0) / m.d, { pen } = view, top = Math.max(m.values[0], m.floor.edge) / scale * 1.1;
-    const { px, py } = axes(view, { x: [0, m.d + 1], y: [0, top], bend: Math.sqrt, label: "direction, longest first",
+    const { px, py } = axes(view, { x: [0, m.d + 1], y: [0, top], bend: Math.sqrt, label: "direction",
       xticks: [1, m.d / 2, m.d].map((v) => [v, v]), yticks: [0, 1, 4, 9, 16, 36, 64].filter((v) => v < top) });
     const noise = Array.from(P.law(m.n, m.d), (v, j) => [px(j + 1), py(v * m.floor.variance / scale)]);
     line(pen, [[px(0), py(m.floor.edge / scale)], [px(m.d + 1), py(m.floor.edge / scale)]], colour("quiet"), [4, 4]);
