@@ -39,11 +39,11 @@ _EVERYDAY = {"user", "item", "interaction", "sequence", "padding", "batch", "sco
              "system", "stage", "cone", "baseline", "equivalent", "spectrum"}  # too common to link
 
 def glossary_terms(
-    text:str,  # Markdown of the glossary: `#### term`, perhaps `Also: two, three.` below
+    text:str,  # Markdown of the glossary: `### term`, perhaps `Also: two, three.` below
 )->dict:       # term in small letters → anchor of its entry
     "The terms that pages may link, under all their names."
     found = {}
-    for term, body in re.findall(r"^#### (.+)\n((?:(?!^#).*\n?)*)", text, re.M):
+    for term, body in re.findall(r"^### (.+)\n((?:(?!^#).*\n?)*)", text, re.M):
         also = re.search(r"^Also: (.+)\.$", body, re.M)
         names = (term, *(also[1].split(", ") if also else ()))
         if term in _EVERYDAY: continue

@@ -45,8 +45,8 @@ def browser():
 
 
 def new_tab(browser):
-    "A tab with no network, which notes what it asked for and what went wrong."
-    page = browser.new_context(offline=True, viewport={"width": 1280, "height": 900}).new_page()
+    "A tab with no network, in which nothing fades, and which notes what it asked for and what went wrong."
+    page = browser.new_context(offline=True, viewport={"width": 1280, "height": 900}, reduced_motion="reduce").new_page()
     page.asked, page.errors = [], []
     page.on("request", lambda request: page.asked.append(request.url))
     page.on("pageerror", lambda error: page.errors.append(str(error)))

@@ -67,7 +67,7 @@ def test_links_have_an_end():
 
 
 def test_everyday_words_are_explained_and_not_linked():
-    assert glossary_terms("#### item\nWhat can be chosen.\n\n#### null\nAlso: noise null.\n\nChance.\n") == {"null": "null", "noise null": "null"}
+    assert glossary_terms("### item\nWhat can be chosen.\n\n### null\nAlso: noise null.\n\nChance.\n") == {"null": "null", "noise null": "null"}
 
 
 @pytest.mark.parametrize("name", LESSONS)
@@ -77,7 +77,7 @@ def test_every_lesson_leads_to_the_glossary(name):
     after = link_terms(before, glossary_terms(text))
     anchors = re.findall(r"\]\(glossary\.ipynb#([^)]+)\)", "\n".join(after))
     assert 1 <= len(anchors) <= 6 and len(set(anchors)) == len(anchors)
-    headings = {heading.lower().replace(" ", "-") for heading in re.findall(r"^#### (.+)$", text, re.M)}
+    headings = {heading.lower().replace(" ", "-") for heading in re.findall(r"^### (.+)$", text, re.M)}
     assert set(anchors) <= headings
     assert [re.sub(r"\[([^\]]+)\]\(glossary\.ipynb#[^)]+\)", r"\1", s) for s in after] == before, "nothing but links was added"
 

@@ -42,7 +42,8 @@ CONTRAST = """(() => {
     while (walker.nextNode()) {
         const text = walker.currentNode.data.trim(), e = walker.currentNode.parentElement;
         if (!text || e.closest('script, style, noscript, .katex-mathml, option') || !e.checkVisibility({ visibilityProperty: true })) continue;
-        const style = getComputedStyle(e), ink = parse(e.closest('svg') ? style.fill : style.color), paper = ground(e);
+        const style = getComputedStyle(e), drawn = e.closest('svg'), box = drawn && e.previousElementSibling, fill = box && getComputedStyle(box).fill;
+        const ink = parse(drawn ? style.fill : style.color), paper = box?.tagName === 'rect' && fill !== 'none' ? over(parse(fill), ground(e)) : ground(e);
         const [a, b] = [light(over([...ink.slice(0, 3), ink[3] * opacity(e)], paper)), light(paper)], ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
         if (ratio < 4.5) found.set(`${style.color} on ${paper.slice(0, 3).map(Math.round)}, ${ratio.toFixed(1)}:1, ${e.tagName.toLowerCase()}.${e.className}`, text.slice(0, 30));
     }
