@@ -102,6 +102,7 @@ def _compare_command(
     for cell, error in errors.items(): print_note(f"{cell}: {error}")
     return 1 if errors else 0
 
+# %% ../nbs/38_compare.ipynb #f8d73e84
 def _print_forecast(
     grid, out, processes, device:str, progress:bool, as_json:bool,  # of the command
 ):

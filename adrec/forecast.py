@@ -15,8 +15,8 @@ import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
-from .cells import Cell, cell_data
-from .data import evaluation_batches, training_examples, training_updates
+from .cells import Cell, asked_so, cell_data
+from .data import evaluation_batches, training_examples
 from .devices import own_random_numbers
 from .grid import Grid
 from .systems import build_for
@@ -33,14 +33,11 @@ def measure_cell(
     data, system = cell_data(cell.arguments), stages[-1].system
     with own_random_numbers(seed=0): model = build_for(system, data.n_items, settings, options)
     training = Training(model, data, settings, system, device=cell.device)
-    prefixes = settings.prefixes or getattr(model, "wants_prefixes", False)
     taken, model = [], training.model.train()
-    for _, parts in zip(range(UPDATES), training_updates(
-            data, training.seed_epoch(), settings.max_length, settings.users_per_update,
-            settings.length_groups, prefixes)):
+    for _, parts in zip(range(UPDATES), training.epoch_updates()):
         taken.append(_seconds(partial(training.update, parts)))
     size = settings.users_per_update
-    updates = math.ceil(len(training_examples(data, settings.max_length, prefixes)[0]) / size)
+    updates = math.ceil(len(training_examples(data, settings.max_length, training.prefixes)[0]) / size)
     model.eval()
     asked = [_ranking_seconds(training, way) for way in [{}, *cell.inference.values()]]
     return dict(epoch=float(np.mean(taken[1:] or taken)) * updates + asked[0] / settings.validate_every,
@@ -63,11 +60,7 @@ def _ranking_seconds(
     def score():
         with torch.no_grad():
             for batch, _ in batches: model.score(batch.to(training.device), training.generator)
-    before = {name: getattr(model, name) for name in way}
-    for name, value in way.items(): setattr(model, name, value)
-    try: return _seconds(score) * data.n_users / len(rows)
-    finally:
-        for name, value in before.items(): setattr(model, name, value)
+    with asked_so(model, way): return _seconds(score) * data.n_users / len(rows)
 
 # %% ../nbs/37_forecast.ipynb #5400024b
 USUAL_EPOCHS = {"stage1": 130, "sasrec": 170, "adrec": 90, "dreamrec": 40}

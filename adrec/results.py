@@ -78,15 +78,20 @@ def join_grids(
         for record, arrays in zip(part.records, part.arrays):
             place = _place(record)
             if weights.get(place[:3], record["weights"]) != record["weights"]:
-                raise InputError(f"{', '.join(place[:2])}, seed {place[2]} was trained in two of these "
-                                 "parts, and became two different models; leave one of them out")
+                raise InputError(f"{_cell_at(place)} was trained in two of these parts, and "
+                                 "became two different models; leave one of them out")
             found.setdefault(place, (record, arrays))
-    done = {f"{data}, {variant}, seed {seed}" for data, variant, seed, _ in found}
+    done = {_cell_at(place) for place in found}
     return GridResults(grid, [r for r, _ in found.values()], [a for _, a in found.values()],
                        {cell: error for cell, error in errors.items() if cell not in done})
 
 def _place(record:dict)->tuple:
     return record["data"]["name"], record["variant"], record["seed"], record["label"]
+
+def _cell_at(place:tuple)->str:
+    "What the cell of a result is called, as in `GridResults.errors`."
+    data, variant, seed, _ = place
+    return str(Cell(data, variant, seed, Path()))
 
 def _joined_plan(
     one:dict, other:dict,  # as in grid.json

@@ -232,15 +232,25 @@ def _notify(
         if hasattr(callback, event): getattr(callback, event)(training)
 
 # %% ../nbs/15_training.ipynb #02dad3f7
+@patch(as_prop=True)
+def prefixes(self:Training)->bool:
+    "Is every prefix of a history an example of its own?"
+    return self.settings.prefixes or getattr(self.model, "wants_prefixes", False)
+
+@patch
+def epoch_updates(self:Training): # yields lists of `Batch`, the parts of one update each
+    "The updates of this epoch, in its random order."
+    s = self.settings
+    return training_updates(self.data, self.seed_epoch(), s.max_length, s.users_per_update,
+                            s.length_groups, self.prefixes)
+
 @patch
 def run_updates(self:Training,
     callbacks=(),  # see `fit`
 )->dict:           # each loss, and "loss", the one that is minimised: means over the updates
     "Train on every example once."
-    settings, rows, order = self.settings, [], self.seed_epoch()
-    prefixes = settings.prefixes or getattr(self.model, "wants_prefixes", False)
-    for parts in training_updates(self.data, order, settings.max_length,
-                                  settings.users_per_update, settings.length_groups, prefixes):
+    rows = []
+    for parts in self.epoch_updates():
         losses = self.update(parts)
         rows.append(losses | {"loss": sum(losses.values()) / len(losses)})
         if not math.isfinite(rows[-1]["loss"]): self.raise_divergence(losses)
