@@ -19,7 +19,7 @@ from fastcore.basics import patch
 from .cells import Cell
 from .checks import InputError, check_choice, one_line, write_atomically
 from .counting import BASELINES
-from .experiments import seed_interval
+from .experiments import compare_variants, seed_interval
 from .folders import json_text
 from adrec.ranking import (
     Interval,
@@ -218,27 +218,41 @@ def _written(metric:str, runs:np.ndarray, level:float)->dict:
 
 # %% ../nbs/36_results.ipynb #6975dd95
 @patch
-def differences(self:GridResults,
-    reference:str,         # the variant from which the others are taken
+def compare(self:GridResults,
+    pairs,                 # (first, second): variants, or (variant, label) for another way to ask
     metric:str="NDCG@20",  # of this metric
+    family=(),             # those of the pairs that were declared beforehand
+    data:str|None=None,    # name of a data set; None: the first
     split:str="test",      # or "validation"
-    level:float=0.95,      # coverage of the intervals
-)->pd.DataFrame:           # a row per data set, variant and way to ask; mean, low, high, seeds
-    "Every variant minus one of them, in points of percent or nats, over the seeds that both have."
+)->pd.DataFrame:           # a row per pair, as from `adrec.experiments.compare_variants`
+    "First minus second in a word, over the seeds that both have; without pairs that never ran."
     self.check_alike(split)
-    check_choice("variant", reference, [*BASELINES, *self.grid["variants"]])
-    rows = {}
-    for data, variant, label in self.keys():
-        if (variant, label) == (reference, ""): continue
-        a, b = (self.per_user(metric, data, *which, split)
-                for which in ((variant, label), (reference, "")))
-        if variant in BASELINES and a: a = dict.fromkeys(b, a[0])
-        if reference in BASELINES and b: b = dict.fromkeys(a, b[0])
-        shared = [seed for seed in a if seed in b]
-        gaps = np.array([a[seed] - b[seed] for seed in shared])
-        rows[data, variant, label] = _written(metric, gaps, level) | {"seeds": len(shared)}
-    index = pd.MultiIndex.from_tuples(rows, names=("data", "variant", "label"))
-    return pd.DataFrame(list(rows.values()), index=index)
+    data, runs, named = data or next(iter(self.grid["data"])), {}, {}
+    check_choice("data set", data, self.grid["data"])
+    for pair in map(tuple, pairs):
+        if not len(sides := self._paired(metric, data, pair, split)): continue
+        named[pair] = tuple(f"{side} of {pair}" for side in pair)
+        runs |= dict(zip(named[pair], sides))
+    declared = [named[pair] for pair in map(tuple, family) if pair in named]
+    table = compare_variants(runs, named.values(), metric, family=declared)
+    return table.assign(first=[one for one, _ in named], second=[other for _, other in named])
+
+@patch
+def _paired(self:GridResults,
+    metric:str, data:str,
+    pair:tuple, # what to compare
+    split:str,
+)->np.ndarray:  # (2, seeds, users), (2, users) where there is one seed, (0,) if there is none
+    "Both sides of a comparison, over the seeds that both have; what counts is the same in every seed."
+    asked = [(side, "") if isinstance(side, str) else side for side in pair]
+    for variant, _ in asked: check_choice("variant", variant, [*BASELINES, *self.grid["variants"]])
+    found = [self.per_user(metric, data, variant, label, split) for variant, label in asked]
+    drawn = [set(runs) for (variant, _), runs in zip(asked, found) if variant not in BASELINES]
+    seeds = sorted(set.intersection(*drawn)) if drawn else [0]
+    if not seeds or not all(found): return np.empty(0)
+    sides = [[runs[0 if variant in BASELINES else seed] for seed in seeds]
+             for (variant, _), runs in zip(asked, found)]
+    return np.array(sides) if len(seeds) > 1 else np.array(sides)[:, 0]
 
 # %% ../nbs/36_results.ipynb #cb3814c4
 @patch

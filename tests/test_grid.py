@@ -19,6 +19,7 @@ import adrec
 from adrec.checks import InputError
 from adrec.counting import BASELINES
 from adrec.data import synthetic_data
+from adrec.experiments import compare_variants
 from adrec.grid import make_grid, read_grid, run_grid
 from adrec.recipes import three_stages
 from adrec.results import GridResults, collect_grid, load_grid
@@ -401,15 +402,29 @@ def test_the_summary_is_the_mean_of_the_metrics(whole):
     with pytest.raises(InputError, match="unknown metric 'NDGC@10'"): results.summary(("NDGC@10",))
 
 
-def test_differences_are_paired_by_seed(whole):
+def test_variants_are_compared_seed_by_seed(whole):
+    results, one_step = load_grid(whole), ("adrec", "sampling_steps=1")
+    pairs = [("sasrec", "adrec"), ("popularity", "adrec"), ("adrec", "popularity"), (one_step, "adrec"), ("markov", "itemknn")]
+    table, means = results.compare(pairs, "MRR", family=pairs[:2]), results.summary(("MRR",))["MRR", "mean"]
+    for (first, second), (_, row) in zip(pairs, table.iterrows(), strict=True):
+        (a, b) = (("clicks", side, "") if isinstance(side, str) else ("clicks", *side) for side in (first, second))
+        assert row["difference"] == pytest.approx(means[a] - means[b])
+        assert row["seeds"] == (1 if second == "itemknn" else 5) and (row["first"], row["second"]) == (first, second)
+    assert table.difference[1] == pytest.approx(-table.difference[2])
+    assert list(table.standing) == ["declared", "declared", "exploratory", "exploratory", "exploratory"]
+    with pytest.raises(InputError, match="unknown variant"): results.compare([("adrek", "sasrec")])
+    with pytest.raises(InputError, match="unknown data set"): results.compare(pairs, data="kliks")
+
+
+def test_only_seeds_that_both_have_are_compared(whole):
     results = load_grid(whole)
-    gaps, means = results.differences("adrec", "MRR"), results.summary(("MRR",))["MRR", "mean"]
-    for key, row in gaps.iterrows():
-        assert row["mean"] == pytest.approx(means[key] - means["clicks", "adrec", ""])
-        assert row["seeds"] == 5
-    assert ("clicks", "adrec", "") not in gaps.index and ("clicks", "adrec", "sampling_steps=1") in gaps.index
-    assert results.differences("popularity", "MRR").loc[("clicks", "adrec", ""), "mean"] == pytest.approx(-gaps.loc[("clicks", "popularity", ""), "mean"])
-    with pytest.raises(InputError, match="unknown variant"): results.differences("adrek")
+    keep = [i for i, r in enumerate(results.records) if (r["variant"], r["seed"]) not in {("sasrec", 1), ("sasrec", 3)} and r["variant"] != "dreamrec"]
+    part = replace(results, records=[results.records[i] for i in keep], arrays=[results.arrays[i] for i in keep])
+    table = part.compare([("adrec", "sasrec"), ("adrec", "dreamrec")], "NLL")
+    assert len(table) == 1 and table.seeds[0] == 3
+    runs = [[part.per_user("NLL", "clicks", v)[s] for s in (0, 2, 4)] for v in ("adrec", "sasrec")]
+    expected = compare_variants({"a": np.array(runs[0]), "b": np.array(runs[1])}, [("a", "b")], "NLL")
+    assert table.loc[0, ["difference", "low", "high", "p"]].tolist() == pytest.approx(expected.loc[0, ["difference", "low", "high", "p"]].tolist())
 
 
 def test_markdown_and_latex_are_well_formed(whole, tmp_path):
