@@ -28,6 +28,7 @@ from .read import load_data
 from .recipes import stage_groups
 from .recorder import run_recorder
 from .runs import Run, continue_run, load_run, start_run, train
+from .systems import find_system
 
 # %% ../nbs/36_cells.ipynb #fa4faf83
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Cell:
     inference:dict=field(default_factory=dict)  # label → options to set on the trained model
     device:str="cpu"      # where to train and to rank
     commit:str|None=None  # of the code, for the record
+    own_systems:tuple=()  # names of systems that are not built in, of this and of other cells
+    allow_code:tuple=()   # modules that may be imported for them
 
     def __str__(self)->str: return f"{self.data}, {self.variant}, seed {self.seed}"
 
@@ -190,6 +193,7 @@ def _train_cell(cell:Cell, data:SequenceData)->Run:
 def run(self:Cell):
     "Train what is not trained, rank what is not ranked."
     (self.folder / "error.json").unlink(missing_ok=True)
+    for name in self.own_systems: find_system(name, self.allow_code)  # perhaps in a new process
     data, done = cell_data(self.arguments), self.results()
     run = train(data, self.variant) if self.counts else _train_cell(self, data)
     if isinstance(run.model, torch.nn.Module): run.model.to(self.device)

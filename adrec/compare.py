@@ -32,11 +32,15 @@ def _flags_grid(
     if not arguments:
         raise InputError("compare on which data? Say it with --data NAME or --data FILE, "
                          "or name a grid file")
-    names = [name for part in systems.split(",") if (name := part.strip()) not in ("", *BASELINES)]
+    listed = [name for part in systems.split(",") if (name := part.strip()) not in ("", *BASELINES)]
+    names = {name.rpartition(":")[2]: name for name in listed}  # a variant is the name of a folder
+    if len(names) < len(set(listed)):
+        raise InputError(f"--systems {systems}: two have the same name; a grid file can tell them apart")
     words = {name: settings[name] for name in ("warm_up",) if name in settings}
     if words and "adrec" not in names: raise InputError("--warm-up is for adrec: it is not compared")
     grid = {"data": {data_name(arguments["source"]): arguments}, "options": options,
-            "variants": {name: {"system": name} | (words if name == "adrec" else {}) for name in names},
+            "variants": {name: {"system": system} | (words if system == "adrec" else {})
+                         for name, system in names.items()},
             "settings": {k: v for k, v in settings.items() if k not in ("epochs", "warm_up")}}
     if "epochs" in settings: grid["epochs"] = settings["epochs"]
     return grid if seeds is None else grid | {"seeds": _seed_list(seeds)}
@@ -61,12 +65,14 @@ def _compare_command(
     grid:str|None=None,  # a .toml file that says what to compare; without it, the options do
     *, data:dict, options:dict, settings:dict,
     out:str,             # folder of the grid; one that is there is continued
-    # adrec, sasrec, dreamrec, diffurec, with commas between them; popularity, markov and itemknn are
-    # in every table
+    # adrec, sasrec, dreamrec, diffurec, or module:Class, a system of one's own, with commas between
+    # them; popularity, markov and itemknn are in every table
     systems:str="sasrec,adrec",
     seeds:str|None=None, # how many, such as 3, or which, such as 0,1,7; None: 5
     processes:int|None=None,  # trainings at a time, one thread each; None: one per core
     device:str="auto",   # auto (an accelerator if there is one), cpu, cuda, mps
+    # import this module, which is installed or lies here, for a system of one's own
+    allow_code:str|None=None,
     forecast:bool=False, # say how long it will take, after a few updates of everything, and stop
     progress:bool|None=None,  # a progress bar on stderr; None: if stderr is a terminal
     as_json:bool=False,  # print JSON for programs instead of text for people
@@ -85,10 +91,11 @@ def _compare_command(
     given = [*data, *options, *settings, *(name for name, there in given.items() if there)]
     if grid is not None and given:
         raise InputError(f"{grid} says what to compare: leave out {option_flag(given[0])}")
-    if grid is not None: wanted = read_grid(grid)
+    code = (allow_code,) if allow_code else ()
+    if grid is not None: wanted = read_grid(grid, code)
     else:
         asked = _flags_grid(data_arguments(data), systems, seeds, options, settings)
-        wanted = make_grid(asked, "these options")
+        wanted = make_grid(asked, "these options", code)
     bars = sys.stderr.isatty() if progress is None else progress
     if forecast: return _print_forecast(wanted, out, processes, device, bars, as_json)
     try:

@@ -17,7 +17,7 @@ import time
 import tomllib
 import traceback
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from multiprocessing import connection
 from pathlib import Path
@@ -38,13 +38,13 @@ from .options import check_json, options_of, parameters_of
 from .read import DATA_SETS, load_data
 from .recipes import Settings, check_seed, one_stage, three_stages
 from .runs import describe_run
-from .systems import BUILT_IN, SYSTEMS, build_for, known_options
+from .systems import BUILT_IN, SYSTEMS, build_for, find_system, known_options
 
 # %% ../nbs/36_grid.ipynb #6e1d83ef
 @dataclass(frozen=True)
 class Variant:
     "One row of a comparison: a system, and what is special about its training."
-    system:str                  # a name of `adrec.systems.BUILT_IN`
+    system:str                  # its name, see `adrec.systems.find_system`
     epochs:int|None=None        # see `three_stages` and `one_stage`; None: as the grid says
     warm_up:int|None=None       # of adrec: epochs with frozen items, 0 for none; None: 5
     pre_train:bool|None=None    # of adrec: begin with a pre-trained item table? None: yes
@@ -65,6 +65,7 @@ class Grid:
     settings:dict=field(default_factory=dict)  # of `Settings`, for all variants
     options:dict=field(default_factory=dict)   # of the systems; each takes what it knows
     inference:dict=field(default_factory=dict) # name → {"variants": […], option: [values]}
+    allow_code:tuple=()         # modules that may be imported for `module:Class`
     where:str="the grid"        # the file, for messages
 
 # %% ../nbs/36_grid.ipynb #2ad3c036
@@ -77,18 +78,20 @@ _FILE = {"data": object, "variants?": {"*": _VARIANT}, "seeds?": [int], "epochs?
          "inference?": {"*": {"variants?": [str]} | {f"{o}?": list for o in INFERENCE_OPTIONS}}}
 
 def read_grid(
-    path,     # a .toml file
+    path,           # a .toml file
+    allow_code=(),  # modules that may be imported for `module:Class`
 )->Grid:
     "A grid from its file; `InputError` names the key that is wrong, and the nearest right one."
     path = Path(path)
     try: content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as e: raise InputError(f"{path}: {e.strerror}") from e
     except ValueError as e: raise InputError(f"{path}: not valid TOML: {one_line(e)}") from e
-    return make_grid(content, path)
+    return make_grid(content, path, allow_code)
 
 def make_grid(
     content:dict,      # what a grid file holds
     where:str|Path="the grid",  # the file, for messages; paths of data are relative to its folder
+    allow_code=(),     # modules that may be imported for `module:Class`
 )->Grid:
     "A grid from plain values, checked; `InputError` names the key that is wrong."
     check_json(content, _FILE, where)
@@ -98,11 +101,13 @@ def make_grid(
     if "stage1" in starts - variants.keys(): variants = {"stage1": Variant("stage1")} | variants
     rest = {k: v for k, v in content.items() if k not in ("data", "variants")}
     rest["seeds"] = tuple(rest.get("seeds", Grid.seeds))
-    grid = Grid(data, variants, where=str(where), **rest)
+    code = (allow_code,) if isinstance(allow_code, str) else tuple(allow_code)
+    grid = Grid(data, variants, where=str(where), allow_code=code, **rest)
     _check_names(grid)
     _check_variants(grid)
     _check_inference(grid)
-    return grid
+    lasting = {name: replace(v, system=find_system(v.system, code)) for name, v in variants.items()}
+    return replace(grid, variants=lasting)
 
 def _start_of(variant:Variant)->str|None:
     "The variant whose item table another one begins with; None: it begins with a random table."
@@ -157,7 +162,7 @@ def _check_variants(grid:Grid):
     for name, variant in grid.variants.items():
         key = f"{grid.where}: 'variants.{name}"
         if name in BASELINES: raise InputError(f"{key}': {name} is in every table by itself")
-        try: check_choice("system", variant.system, BUILT_IN)
+        try: find_system(variant.system, grid.allow_code)
         except InputError as e: raise InputError(f"{key}.system': {e}") from e
         for word in () if variant.system == "adrec" else ("warm_up", "pre_train"):
             if getattr(variant, word) is not None:
@@ -173,7 +178,7 @@ def _check_variants(grid:Grid):
             except InputError as e: raise InputError(f"{key}.start': {e}") from e
             if start in chain: raise InputError(f"{key}.start' leads back to itself")
             chain.append(start)
-    systems = [SYSTEMS[name] for name in BUILT_IN]
+    systems = [SYSTEMS[name] for name in {*BUILT_IN, *(v.system for v in grid.variants.values())}]
     check_json(grid.options, options_of(systems), grid.where, "options")
 
 def _check_inference(grid:Grid):
@@ -233,8 +238,9 @@ def manner(self:Grid, variant:str)->tuple:
 @patch
 def blank_table(self:Grid, data, variant:str)->torch.Tensor:  # (N, D)
     "A table of the shape that a variant will leave behind, to see whether another can use it."
-    with torch.device("meta"):
-        model = build_for(self.variants[variant].system, data.n_items, *self.manner(variant))
+    system = self.variants[variant].system
+    with torch.device("meta" if system in BUILT_IN else "cpu"):
+        model = build_for(system, data.n_items, *self.manner(variant))
     return torch.zeros(model.item_embeddings().shape)
 
 @patch
@@ -257,6 +263,8 @@ def cells(self:Grid,
 )->list:               # of `Cell`
     "All trainings, seed by seed; `InputError` for one that would fail."
     out, device, commit, seeds = Path(out), find_device(device), _commit(), self.all_seeds()
+    own = self.own_systems()
+    code = own, (*self.allow_code, *(name.partition(":")[0] for name in own))
     counting, rows = [], {seed: [] for seed in [*self.seeds, *sorted(set().union(*seeds.values()))]}
     for name, arguments in self.data.items():
         data, place = cell_data(arguments), out / name
@@ -271,8 +279,13 @@ def cells(self:Grid,
                 before = None if start is None else place / start / f"seed-{seed}"
                 rows[seed].append(Cell(name, variant, seed, place / variant / f"seed-{seed}",
                                        arguments, config | {"seed": seed}, recipe, before, ways,
-                                       device, commit))
+                                       device, commit, *code))
     return counting + [cell for row in rows.values() for cell in row]
+
+@patch
+def own_systems(self:Grid)->tuple:
+    "The names of systems that are not built in."
+    return tuple(dict.fromkeys(v.system for v in self.variants.values() if v.system not in BUILT_IN))
 
 @patch
 def all_seeds(self:Grid)->dict:
@@ -476,8 +489,7 @@ def run_grid(
     with _alone_in(Path(out)):
         write_atomically(Path(out) / "grid.json", json_text(_plain(grid, cells)))
         waiting, errors = [cell for cell in cells if not cell.is_finished()], {}
-        count = min(_cores(device) if processes is None else check_whole("processes", processes),
-                    max(1, len(waiting)))
+        count = min(_process_count(grid, processes, device), max(1, len(waiting)))
         forecast = _Forecast(cells, waiting)
         work = _run_here(waiting) if count == 1 else _run_in_processes(waiting, count)
         with (closing(work), tqdm(total=len(cells), initial=len(cells) - len(waiting), unit="cell",
@@ -491,15 +503,21 @@ def run_grid(
                                               + [forecast.text(running, count)]))
     return errors
 
-def _cores(device:str)->int:
+def _process_count(grid:Grid, processes:int|None, device:str)->int:
     "How many cells to train at a time: one per core of this process; one on an accelerator."
-    if find_device(device) != "cpu": return 1
+    wanted = None if processes is None else check_whole("processes", processes)
+    here = [s for s in grid.own_systems() if ":" not in s or s.startswith("__main__:")]
+    if here and wanted not in (None, 1):
+        raise InputError(f"{here[0]} is known to this process alone: put it into a module, or "
+                         "train with processes=1")
+    if wanted is not None: return wanted
+    if here or find_device(device) != "cpu": return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 def _plain(grid:Grid, cells:list)->dict:
     "A grid and its cells as values of JSON."
     rows = [dict(data=c.data, variant=c.variant, seed=c.seed, inference=c.inference) for c in cells]
-    return {k: v for k, v in asdict(grid).items() if k != "where"} | {"cells": rows}
+    return {k: v for k, v in asdict(grid).items() if k not in ("where", "allow_code")} | {"cells": rows}
 
 @contextmanager
 def _alone_in(folder:Path):

@@ -378,6 +378,15 @@ def test_the_help_shows_the_options_of_a_system_of_ones_own(adrec, own, monkeypa
     assert "--steps" in adrec("train --help").out, "the built-in ones are as they were"
 
 
+def test_a_system_of_ones_own_is_compared(adrec, own):
+    words = "compare --data synthetic --systems sasrec,ownmodels:make --seeds 1 --epochs 1 --out grid --processes 1 --no-progress"
+    assert "--allow-code ownmodels" in adrec(words).err and not Path("grid").exists()
+    done = adrec(f"{words} --allow-code ownmodels")
+    assert done.code == 0, done.err
+    assert [line.split()[0] for line in done.out.splitlines()[1:6]] == ["popularity", "markov", "itemknn", "sasrec", "make"]
+    assert "two have the same name" in adrec(words.replace("sasrec,", "others:make,")).err
+
+
 def test_wrong_words_about_a_system_of_ones_own(adrec, own):
     done = adrec("train --data synthetic --model ownmodels:Mine --width 8 --out new")
     assert done.code == 2 and "allow it with" in done.err and "ownmodels" not in sys.modules

@@ -23,9 +23,10 @@ from adrec.experiments import compare_variants
 from adrec.grid import make_grid, read_grid, run_grid
 from adrec.recipes import three_stages
 from adrec.results import GridResults, collect_grid, load_grid
+from adrec.systems import SYSTEMS, register_system
 from adrec.training import Training
 
-SYSTEMS = ["sasrec", "diffurec", "dreamrec", "adrec"]
+FOUR = ["sasrec", "diffurec", "dreamrec", "adrec"]
 QUIET = dict(processes=1, device="cpu", progress=False)
 
 
@@ -77,7 +78,7 @@ def assert_same(ours, theirs):
 @pytest.fixture(scope="module")
 def wanted(folder):
     "Seven systems and five seeds."
-    variants = {name: dict(system=name) | (dict(warm_up=1) if name == "adrec" else {}) for name in SYSTEMS}
+    variants = {name: dict(system=name) | (dict(warm_up=1) if name == "adrec" else {}) for name in FOUR}
     return content(folder, seeds=[0, 1, 2, 3, 4], variants=variants, options=dict(dim=8, blocks=1, heads=2, steps=2),
                    inference=dict(fewer=dict(sampling_steps=[1], variants=["adrec"])))
 
@@ -127,7 +128,7 @@ def test_a_killed_grid_continues_to_the_same_numbers(wanted, whole, folder, tmp_
 
 def test_all_start_from_the_table_of_their_seed(whole, wanted):
     results = load_grid(whole)
-    assert len(results.records) == len(BASELINES) + 5 * (len(SYSTEMS) + 1) + 5
+    assert len(results.records) == len(BASELINES) + 5 * (len(FOUR) + 1) + 5
     tables = {r["seed"]: r["start"]["table"] for r in results.records if r["variant"] == "adrec"}
     assert len(set(tables.values())) == 5
     assert all(r["start"] is None for r in results.records if r["variant"] != "adrec")
@@ -466,3 +467,68 @@ def test_a_published_file_of_usual_size_is_small(whole, tmp_path):
     big = replace(results, records=records, arrays=[{n: noise(n) for n in names} for _ in records])
     from adrec.results import pack_grid
     assert len(pack_grid(big)) < 2e6
+
+
+# ---- systems of one's own
+
+OWN = '''
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+
+class LastItem(nn.Module):
+    "The next item is like the last one."
+    def __init__(self, n_items, width:int=8):
+        super().__init__()
+        self.item_embedding = nn.Embedding(n_items + 1, width, padding_idx=0)
+        self.turn = nn.Linear(width, width)
+
+    def item_embeddings(self): return self.item_embedding.weight[1:]
+
+    def all_scores(self, batch): return self.turn(self.item_embedding(batch.history)) @ self.item_embeddings().T
+
+    def score(self, batch, generator=None): return self.all_scores(batch)[range(len(batch.lengths)), batch.lengths - 1]
+
+    def losses(self, batch, generator=None):
+        scores, answers = self.all_scores(batch)[batch.mask], batch.target[batch.mask] - 1
+        return {"ce": (cross_entropy(scores, answers, reduction="sum"), len(answers))}
+'''
+
+
+@pytest.fixture
+def own(folder, tmp_path, monkeypatch):
+    "A grid with a system that stands in a file, and its content."
+    (tmp_path/"grid_models.py").write_text(OWN)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield content(folder, seeds=[0], options=dict(dim=8, blocks=1, heads=2),
+                  variants=dict(mine=dict(system="grid_models:LastItem", options=dict(width=4)), sasrec=dict(system="sasrec"),
+                                after=dict(system="sasrec", start="wide"), wide=dict(system="grid_models:LastItem")))
+    for name in [name for name in SYSTEMS if "LastItem" in name]: del SYSTEMS[name]
+    sys.modules.pop("grid_models", None)
+
+
+def test_a_system_of_ones_own_is_compared_like_any_other(own, tmp_path):
+    with pytest.raises(InputError, match=r"'variants.mine.system'.*allow it with allow_code=\('grid_models',\)"): make_grid(own)
+    assert "grid_models" not in sys.modules, "nothing was run"
+    with pytest.raises(InputError, match="'variants.mine.options.widht' is not known here. Did you mean 'width'"):
+        make_grid(own | dict(variants=dict(mine=dict(system="grid_models:LastItem", options=dict(widht=4)))), allow_code="grid_models")
+    grid = make_grid(own, allow_code="grid_models")
+    assert run_grid(grid, tmp_path/"one", **QUIET) == {}
+    assert run_grid(grid, tmp_path/"two", processes=2, device="cpu", progress=False) == {}, "new processes import it themselves"
+    ours, theirs = load_grid(tmp_path/"one"), load_grid(tmp_path/"two")
+    assert_same(ours, theirs)
+    assert next(r for r in ours.records if r["variant"] == "mine")["config"]["options"]["width"] == 4
+    assert len(ours.compare([("mine", "sasrec"), ("after", "sasrec")], "MRR")) == 2
+
+
+def test_a_system_of_a_notebook_is_trained_in_one_process(folder, tmp_path):
+    scope = {"__name__": "__main__"}
+    exec(OWN, scope)  # as if somebody had typed it
+    register_system("typed", scope["LastItem"])
+    try:
+        grid = make_grid(content(folder, seeds=[0], variants=dict(mine=dict(system="typed", options=dict(width=4))), options={}))
+        with pytest.raises(InputError, match="known to this process alone"): run_grid(grid, tmp_path/"grid", processes=2, device="cpu", progress=False)
+        assert run_grid(grid, tmp_path/"grid", device="cpu", progress=False) == {}
+        assert load_grid(tmp_path/"grid").table.variant.tolist()[-1] == "mine"
+    finally:
+        for name in [name for name in SYSTEMS if "LastItem" in name or name == "typed"]: del SYSTEMS[name]
