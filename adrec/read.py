@@ -455,6 +455,7 @@ def _read_once(path:Path, options:DataOptions, name:str)->SequenceData:
         _save_cached(entry, data, digest)
     return replace(data, name=name)
 
+# %% ../nbs/27_read.ipynb #8b0cadba
 def _again(source, options:DataOptions, name:str|None)->dict|None:
     "The arguments of `load_data` that make the same data again; None for data from memory."
     if not isinstance(source, (str, os.PathLike)): return None
@@ -479,6 +480,7 @@ def _load_whole(source, options:DataOptions, cache:bool, name:str|None)->Sequenc
     path, read = Path(source), _read_once if cache else _read_sequences
     return read(path, options, name or short(path.name.split(".")[0]))
 
+# %% ../nbs/27_read.ipynb #611d027e
 @_takes_options
 def load_data(
     source,                         # one of `DATA_SETS`, a path, a DataFrame, or an Arrow table

@@ -4,12 +4,12 @@
 
 # %% auto #0
 __all__ = ['Embeddings', 'read_embeddings', 'as_table', 'singular_values', 'covariance_eigenvalues', 'MarchenkoPastur',
-           'noise_spectra', 'effective_rank', 'effective_rank_null', 'participation_ratio', 'participation_ratio_null',
-           'iso_score', 'stable_rank', 'stable_rank_null', 'information_abundance', 'information_abundance_null',
-           'rankme', 'spectrum_decay', 'row_lengths', 'mean_cosine', 'mean_cosine_null_sd', 'sample_directions',
-           'sample_cosines', 'cosine_null', 'uniformity', 'uniformity_null', 'alignment', 'alignment_null',
-           'noise_variance', 'outlier_count', 'noise_share', 'noise_distance', 'spectrum_variance_limit',
-           'spectral_scores', 'spectral_nulls', 'popularity_share', 'popularity_share_null']
+           'effective_rank', 'effective_rank_null', 'participation_ratio', 'participation_ratio_null', 'row_lengths',
+           'mean_cosine', 'mean_cosine_null_sd', 'sample_directions', 'sample_cosines', 'cosine_null', 'noise_variance',
+           'outlier_count', 'noise_share', 'noise_distance', 'noise_spectra', 'spectrum_variance_limit',
+           'popularity_share', 'popularity_share_null', 'iso_score', 'stable_rank', 'stable_rank_null',
+           'information_abundance', 'information_abundance_null', 'rankme', 'spectrum_decay', 'uniformity',
+           'uniformity_null', 'alignment', 'alignment_null', 'spectral_scores', 'spectral_nulls']
 
 # %% ../nbs/10_spectra.ipynb #9f51873d
 from collections.abc import Mapping
@@ -47,61 +47,23 @@ def _numbers(values)->np.ndarray:
         raise InputError(f"an embedding table holds real numbers, got a {kind} of {table.dtype}")
     with np.errstate(over="ignore"): return table.astype(np.float64, copy=False)
 
-# %% ../nbs/10_spectra.ipynb #93418586
-def _frame(frame)->Embeddings:
-    "A pandas or polars data frame in which every column is a dimension."
-    kinds = [getattr(t, "kind", None) or ("f" if t.is_float() else "i" if t.is_integer() else "O")
-             for t in frame.dtypes]
-    other = [name for name, kind in zip(frame.columns, kinds)
-             if kind not in ("f" if "f" in kinds else "iu")]
-    if other:
-        raise InputError(f"every column of a data frame is a dimension here, and column "
-                         f"{shown(other[0])} looks like something else: `adrec.diagnose(frame)` "
-                         "tells ids from dimensions")
-    if not hasattr(frame, "index"): return Embeddings(_numbers(frame.to_numpy()))
-    ids = None if list(frame.index) == list(range(len(frame))) else list(frame.index)
-    return Embeddings(frame.to_numpy("float64", na_value=np.nan), ids)
+# %% ../nbs/10_spectra.ipynb #a8f52e58
+_READERS = []  # functions: holder → `Embeddings`, or None if it is none of theirs
 
-def _dict(vectors)->Embeddings:
-    "A dict of id → vector."
-    for name, vector in vectors.items():
-        if getattr(vector, "ndim", 1) > 1:
-            raise InputError(f"a dict holds one vector per id, and {shown(name)} has shape "
-                             f"{tuple(vector.shape)}: pass the item table itself")
-    return Embeddings(_numbers(list(vectors.values())), list(vectors))
-
-# %% ../nbs/10_spectra.ipynb #e2236498
 def read_embeddings(
     holder,    # array, rows, tensor, layer, model, data frame, dict of id → vector, gensim vectors
 )->Embeddings:  # its `ids` are None where there are none
     "The vectors in whatever holds them, with ids and padding; InputError where there are none."
     if isinstance(holder, Embeddings): return holder
-    if hasattr(holder, "dtypes") and hasattr(holder, "columns"): return _frame(holder)
-    if isinstance(holder, Mapping): return _dict(holder)
-    kind = type(holder).__name__
-    for method in ("item_embeddings", "get_input_embeddings"):  # ours, and Hugging Face's
-        if not hasattr(holder, method): continue
-        if (inner := getattr(holder, method)()) is None:
-            raise InputError(f"{kind} has no item vectors: it ranks items without them")
-        return read_embeddings(inner)
-    if hasattr(holder, "vectors"):  # of gensim
-        ids = getattr(holder, "index_to_key", getattr(holder, "ids", None))
-        return Embeddings(_numbers(holder.vectors), None if ids is None else list(ids))
-    if hasattr(holder, "wv"): return read_embeddings(holder.wv)  # a model that has such vectors
-    if hasattr(holder, "weight"):  # a layer
-        table, padding = _numbers(holder.weight), getattr(holder, "padding_idx", None)
-        if padding is None: return Embeddings(table)
-        return Embeddings(np.delete(table, padding, axis=0), padding=padding % len(table))
-    if hasattr(holder, "state_dict"):
-        raise InputError(f"{kind} has no method `item_embeddings()`: pass its item table instead")
+    for read in _READERS:
+        if (found := read(holder)) is not None: return found
     return Embeddings(_numbers(holder))
 
 def as_table(
     embeddings,  # whatever holds vectors, see `read_embeddings`: (N, d)
 )->np.ndarray:   # float64, (N, d); may share memory with the input
     "The item table as float64; InputError for another shape, under 2 items, NaN, infinity."
-    held = read_embeddings(embeddings)
-    table = held.vectors
+    table = (held := read_embeddings(embeddings)).vectors
     if table.ndim != 2 or table.shape[1] == 0:
         raise InputError(f"an embedding table has shape (items, dimensions), got {table.shape}")
     if len(table) < 2: raise InputError(f"a spectrum needs at least 2 items, got {len(table)}")
@@ -129,31 +91,6 @@ def singular_values(
     return np.linalg.svd(table - _origin(table, center), compute_uv=False)
 
 # %% ../nbs/10_spectra.ipynb #603d6eac
-def _inverse_lengths(chunk):
-    "1/‖row‖, and 0 for rows of zeros."
-    lengths = np.sqrt(np.einsum("ij,ij->i", chunk, chunk))
-    return np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)
-
-def _pull(table, origin, rows):
-    "Sum of the directions from the origin to all items, and sum of 1/distance."
-    pull, total = np.zeros(table.shape[1]), 0.0
-    for i in range(0, len(table), rows):
-        chunk = table[i:i + rows] - origin
-        weights = _inverse_lengths(chunk)
-        pull, total = pull + weights @ chunk, total + weights.sum()
-    return pull, total
-
-def _middle(table, mean, rows, steps=100):
-    "Where directions cancel: 0 if they do as well as chance, else by Weiszfeld's steps (1937)."
-    n, dim = table.shape
-    pull, _ = _pull(table, 0.0, rows)
-    if pull @ pull <= n * (1 + 5 * np.sqrt(2 / dim)): return np.zeros(dim)
-    for _ in range(steps):
-        pull, total = _pull(table, mean, rows)
-        if pull @ pull <= 1e-4 * n: break
-        mean = mean + pull / total
-    return mean
-
 def _gram(table, center, rows=8_192, unit=False):
     "XᵀX of the (centred) table, a chunk at a time; `unit`: of rows of length 1, centred once more."
     origin, total = _origin(table, center, rows), np.zeros((table.shape[1],) * 2)
@@ -167,7 +104,6 @@ def _gram(table, center, rows=8_192, unit=False):
         total += chunk.T @ chunk
     return total - len(table) * np.outer(mean, mean) if unit and center else total
 
-# %% ../nbs/10_spectra.ipynb #b7af8c5d
 def covariance_eigenvalues(
     embeddings,        # item table, (N, d), see `as_table`
     center:bool=True,  # True: covariance, divided by N−1; False: second moments, divided by N
@@ -205,9 +141,7 @@ class MarchenkoPastur:
 
 # %% ../nbs/10_spectra.ipynb #c4ecbe63
 @patch
-def spectrum(
-    self:MarchenkoPastur,
-)->np.ndarray:  # λ that noise gives, in falling order, (d,); their mean is s²
+def spectrum(self:MarchenkoPastur)->np.ndarray:  # λ of noise, in falling order, (d,); mean s²
     "Quantiles of the law: the sorted spectrum that noise of this shape shows."
     gamma, dim = self.gamma, self.dim
     rank = min(_degrees(self.n_items, dim, self.center), dim)
@@ -218,68 +152,11 @@ def spectrum(
     spectrum[:rank] = np.interp((np.arange(rank) + 0.5) / rank, passed / passed[-1], values)
     return spectrum * self.variance * dim / spectrum.sum()
 
-# %% ../nbs/10_spectra.ipynb #28c0e2ad
-@patch
-def density(
-    self:MarchenkoPastur,
-    values,     # λ, any shape
-)->np.ndarray:  # density of the non-zero eigenvalues at λ, same shape
-    "√((λ₊−λ)(λ−λ₋)) / (2πγs²λ) between the edges, 0 outside."
-    (low, high), values = self.edges, np.asarray(values, dtype=np.float64)
-    inside = (values > low) & (values < high)
-    root = np.sqrt(np.where(inside, (high - values) * (values - low), 0))
-    return root / (2 * np.pi * self.variance * min(self.gamma, 1) * np.where(inside, values, 1))
-
-@patch
-def cdf(
-    self:MarchenkoPastur,
-    values,     # λ, any shape
-)->np.ndarray:  # share of the non-zero eigenvalues that lie at or below λ, same shape
-    "The density summed from below, in closed form."
-    values, gamma = np.asarray(values, dtype=np.float64) / self.variance, self.gamma
-    a, b, gap = 1 + gamma, 2 * np.sqrt(gamma), abs(1 - gamma)
-    theta = np.arccos(np.clip((values - a) / b, -1, 1))
-    half = np.arctan2(gap * np.sin(theta / 2), (1 + np.sqrt(gamma)) ** 2 * np.cos(theta / 2))
-    above = (a * theta - b * np.sin(theta) - 2 * gap * half) / (2 * np.pi * min(gamma, 1))
-    return 1 - above
-
-# %% ../nbs/10_spectra.ipynb #924f2054
-@lru_cache(maxsize=64)
-def _wishart_spectra(small, large, draws):
-    "Spectra of noise covariances from two diagonals of χ² numbers (Dumitriu & Edelman 2002)."
-    rng, spectra = np.random.default_rng(0), np.empty((draws, small))
-    for spectrum in spectra:
-        diagonal = rng.chisquare(large - np.arange(small))
-        below = rng.chisquare(np.arange(small - 1, 0, -1))
-        beside = np.sqrt(diagonal[:-1] * below)
-        diagonal[1:] += below
-        spectrum[:] = eigvalsh_tridiagonal(diagonal, beside, lapack_driver="sterf")[::-1]
-    spectra = np.maximum(spectra, 0)
-    spectra /= spectra.mean(axis=1, keepdims=True)
-    spectra.flags.writeable = False
-    return spectra
-
-def noise_spectra(
-    n_items:int,           # N
-    dim:int,               # d
-    center:bool=True,      # whether the table is centred
-    unit_rows:bool=False,  # whether all rows have the same length
-    draws:int|None=None,   # how many tables of noise; None: 200, fewer from 1,024 directions on
-)->np.ndarray:             # λ/λ̄ in falling order, (draws, d)
-    "Monte-Carlo spectra of pure noise of this shape, the same ones at every call."
-    small, large = sorted((_degrees(n_items, dim, center), dim))
-    draws = draws or int(np.clip(200 * (1024 / small) ** 2, 30, 200))
-    if unit_rows: large *= (small + 2) / small
-    spectra = np.zeros((draws, dim))
-    spectra[:, :small] = _wishart_spectra(small, float(large), draws) * (dim / small)
-    return spectra
-
 # %% ../nbs/10_spectra.ipynb #77d6b211
 def _entropy_rank(
     sizes,  # singular values or eigenvalues, none negative, (k,)
 )->float:   # between 1 and k; NaN if all sizes are 0: shares of nothing
     "exp(entropy) of the sizes' shares: the number of equal sizes that would be as diverse."
-    sizes = np.asarray(sizes, dtype=np.float64)
     sizes = sizes[sizes > 0]
     if len(sizes) == 0: return float("nan")
     shares = sizes / sizes.sum()
@@ -323,66 +200,8 @@ def participation_ratio_null(
     n = _degrees(n_items, dim, center)
     return (n * dim + 2) / (n + dim + 1)
 
-# %% ../nbs/10_spectra.ipynb #bae4d190
-def iso_score(
-    embeddings,        # item table, (N, d), see `as_table`; d at least 2
-    center:bool=True,  # measure from the mean item
-)->float:              # between 0 and 1; NaN if all items are the same point, or d = 1
-    "(PR−1)/(d−1): IsoScore (Rudman et al. 2022) is the participation ratio on another scale."
-    dim = as_table(embeddings).shape[1]
-    return (participation_ratio(embeddings, center) - 1) / (dim - 1) if dim > 1 else float("nan")
-
-def _stable_rank(values): return float(values.sum() / values[0]) if values[0] > 0 else float("nan")
-
-def stable_rank(
-    embeddings,        # item table, (N, d), see `as_table`
-    center:bool=True,  # measure from the mean item
-)->float:              # between 1 and d; NaN if all items are the same point
-    "Σλ/λ₁ = ‖X‖²_F/‖X‖²₂ (Rudelson & Vershynin 2007)."
-    return _stable_rank(covariance_eigenvalues(embeddings, center))
-
-def stable_rank_null(n_items:int, dim:int, center:bool=True)->float:
-    "d/(1+√γ)²: the mean variance over the upper Marchenko-Pastur edge."
-    return dim / MarchenkoPastur(n_items, dim, center=center).edges[1]
-
-def information_abundance(
-    embeddings,        # item table, (N, d), see `as_table`
-    center:bool=True,  # measure from the mean item; Guo et al. do not
-)->float:              # between 1 and d; NaN if all items are the same point
-    "Σσ/σ₁ of the singular values σ (Guo et al. 2024)."
-    return _stable_rank(np.sqrt(covariance_eigenvalues(embeddings, center)))
-
-def information_abundance_null(n_items:int, dim:int, center:bool=True)->float:
-    "Σ√λ/√λ₊ of the Marchenko-Pastur spectrum; about d(1−γ/8)/(1+√γ)."
-    law = MarchenkoPastur(n_items, dim, center=center)
-    return float(np.sqrt(law.spectrum()).sum() / np.sqrt(law.edges[1]))
-
-# %% ../nbs/10_spectra.ipynb #28d73735
-def rankme(
-    embeddings,  # item table, (N, d), see `as_table`
-)->float:        # between 1 and d; NaN if all numbers are 0
-    "exp(−Σ p ln p), p = σ/Σσ + 10⁻⁷ of the table as it stands, not centred (Garrido et al. 2023)."
-    sizes = np.sqrt(covariance_eigenvalues(embeddings, center=False))
-    if sizes[0] == 0: return float("nan")
-    shares = sizes / sizes.sum() + 1e-7
-    return float(np.exp(-(shares * np.log(shares)).sum()))
-
-def _decay(values):
-    values = values[values > 0]
-    if len(values) < 3: return float("nan")
-    return float(-np.polyfit(np.log(np.arange(1, len(values) + 1)), np.log(values), 1)[0])
-
-def spectrum_decay(
-    embeddings,        # item table, (N, d), see `as_table`
-    center:bool=True,  # measure from the mean item
-)->float:              # 0 for a flat spectrum; NaN with fewer than three directions
-    "α of the power law λⱼ ∝ j^−α, fitted to all non-zero eigenvalues (Agrawal et al. 2022)."
-    return _decay(covariance_eigenvalues(embeddings, center))
-
 # %% ../nbs/10_spectra.ipynb #c1d1bc11
-def row_lengths(
-    table:np.ndarray,  # (N, d)
-)->np.ndarray:         # (N,)
+def row_lengths(table:np.ndarray)->np.ndarray:  # (N, d) → (N,)
     "Lengths of the rows; InputError for rows of zeros, which have no direction."
     lengths = np.sqrt(np.einsum("ij,ij->i", table, table))
     zeros = np.flatnonzero(lengths == 0)
@@ -400,10 +219,7 @@ def mean_cosine(
     return float((len(table) * (mean @ mean) - 1) / (len(table) - 1))
 
 # %% ../nbs/10_spectra.ipynb #feb11b7a
-def mean_cosine_null_sd(
-    n_items:int,  # N
-    dim:int,      # d
-)->float:         # standard deviation around the expected value 0
+def mean_cosine_null_sd(n_items:int, dim:int)->float:  # standard deviation around 0
     "√(2/(N(N−1)d)): how far the mean cosine of pure noise strays from 0."
     _degrees(n_items, dim, center=False)
     return float(np.sqrt(2 / (n_items * (n_items - 1) * dim)))
@@ -433,48 +249,11 @@ def sample_cosines(
     products = np.einsum("ij,ij->i", table[first], table[second])
     return np.clip(products / (lengths[first] * lengths[second]), -1, 1)
 
-def cosine_null(
-    dim:int,  # d, at least 2
-):            # a frozen `scipy.stats` distribution on [−1, 1]
+def cosine_null(dim:int):  # d, at least 2 → a frozen `scipy.stats` distribution on [−1, 1]
     "Cosine of two random directions: (1+cos)/2 follows Beta((d−1)/2, (d−1)/2)."
     if dim < 2: raise InputError("in 1 dimension a cosine is 1 or −1: there is no distribution")
     from scipy.stats import beta  # slow to load, and seldom wanted
     return beta((dim - 1) / 2, (dim - 1) / 2, loc=-1, scale=2)
-
-# %% ../nbs/10_spectra.ipynb #eb72dd3c
-def uniformity(
-    embeddings,       # item table, (N, d), see `as_table`; no row may be all zeros
-    sample:int=2000,  # at most so many items are compared, each with each
-    seed:int=0,       # chooses them
-)->float:             # at most 0, which is complete collapse
-    "ln of the mean exp(−2‖uᵢ−uⱼ‖²) over pairs (Wang & Isola 2020); low where directions spread."
-    unit = sample_directions(embeddings, sample, seed)
-    cosines = (unit @ unit.T)[np.triu_indices(len(unit), 1)]
-    return float(np.log(np.exp(4 * np.minimum(cosines, 1) - 4).mean()))
-
-def uniformity_null(dim:int)->float:
-    "−4 + ln ₀F₁(; d/2; 4), exact for independent random directions; about −4 + 8/d."
-    return float(np.log(hyp0f1(dim / 2, 4.0)) - 4)
-
-# %% ../nbs/10_spectra.ipynb #0a1a6bc0
-def alignment(
-    embeddings,  # item table, (N, d), see `as_table`; no row may be all zeros
-    pairs,       # row numbers of items that belong together, (P, 2)
-)->float:        # between 0 and 4
-    "Mean ‖uᵢ−uⱼ‖² over pairs that should be close (Wang & Isola 2020)."
-    table, pairs = as_table(embeddings), np.asarray(pairs)
-    if pairs.ndim != 2 or pairs.shape[1] != 2 or pairs.size == 0 or pairs.dtype.kind not in "iu":
-        raise InputError(f"pairs are whole numbers of shape (pairs, 2), got {pairs.shape}")
-    if pairs.min() < 0 or pairs.max() >= len(table):
-        raise InputError(f"pairs name rows {pairs.min()} to {pairs.max()}, "
-                         f"the table has rows 0 to {len(table) - 1}")
-    lengths = row_lengths(table)
-    products = np.einsum("ij,ij->i", table[pairs[:, 0]], table[pairs[:, 1]])
-    return float(2 - 2 * (products / lengths[pairs].prod(axis=1)).mean())
-
-def alignment_null(embeddings)->float:
-    "2(1−mean cosine): the same mean over all pairs, whether or not they belong together."
-    return 2 * (1 - mean_cosine(embeddings))
 
 # %% ../nbs/10_spectra.ipynb #9cc90b57
 @lru_cache(maxsize=64)
@@ -512,6 +291,57 @@ def noise_share(
     table = as_table(embeddings)
     return _noise_floor(covariance_eigenvalues(table), len(table))[2]
 
+# %% ../nbs/10_spectra.ipynb #e9f419a8
+def _inverse_lengths(chunk):
+    "1/‖row‖, and 0 for rows of zeros."
+    lengths = np.sqrt(np.einsum("ij,ij->i", chunk, chunk))
+    return np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+
+def _pull(table, origin, rows):
+    "Sum of the directions from the origin to all items, and sum of 1/distance."
+    pull, total = np.zeros(table.shape[1]), 0.0
+    for i in range(0, len(table), rows):
+        chunk = table[i:i + rows] - origin
+        weights = _inverse_lengths(chunk)
+        pull, total = pull + weights @ chunk, total + weights.sum()
+    return pull, total
+
+def _middle(table, mean, rows, steps=100):
+    "Where directions cancel: 0 if they do as well as chance, else by Weiszfeld's steps (1937)."
+    n, dim = table.shape
+    pull, _ = _pull(table, 0.0, rows)
+    if pull @ pull <= n * (1 + 5 * np.sqrt(2 / dim)): return np.zeros(dim)
+    for _ in range(steps):
+        pull, total = _pull(table, mean, rows)
+        if pull @ pull <= 1e-4 * n: break
+        mean = mean + pull / total
+    return mean
+
+# %% ../nbs/10_spectra.ipynb #28c0e2ad
+@patch
+def density(
+    self:MarchenkoPastur,
+    values,     # λ, any shape
+)->np.ndarray:  # density of the non-zero eigenvalues at λ, same shape
+    "√((λ₊−λ)(λ−λ₋)) / (2πγs²λ) between the edges, 0 outside."
+    (low, high), values = self.edges, np.asarray(values, dtype=np.float64)
+    inside = (values > low) & (values < high)
+    root = np.sqrt(np.where(inside, (high - values) * (values - low), 0))
+    return root / (2 * np.pi * self.variance * min(self.gamma, 1) * np.where(inside, values, 1))
+
+@patch
+def cdf(
+    self:MarchenkoPastur,
+    values,     # λ, any shape
+)->np.ndarray:  # share of the non-zero eigenvalues that lie at or below λ, same shape
+    "The density summed from below, in closed form."
+    values, gamma = np.asarray(values, dtype=np.float64) / self.variance, self.gamma
+    a, b, gap = 1 + gamma, 2 * np.sqrt(gamma), abs(1 - gamma)
+    theta = np.arccos(np.clip((values - a) / b, -1, 1))
+    half = np.arctan2(gap * np.sin(theta / 2), (1 + np.sqrt(gamma)) ** 2 * np.cos(theta / 2))
+    above = (a * theta - b * np.sin(theta) - 2 * gap * half) / (2 * np.pi * min(gamma, 1))
+    return 1 - above
+
 # %% ../nbs/10_spectra.ipynb #ac6ba747
 def _noise_distance(values, n_items):
     if values[0] == 0: return float("nan")
@@ -528,6 +358,37 @@ def noise_distance(
     table = as_table(embeddings)
     return _noise_distance(covariance_eigenvalues(table, unit_rows=unit_rows), len(table))
 
+# %% ../nbs/10_spectra.ipynb #924f2054
+@lru_cache(maxsize=64)
+def _wishart_spectra(small, large, draws):
+    "Spectra of noise covariances from two diagonals of χ² numbers (Dumitriu & Edelman 2002)."
+    rng, spectra = np.random.default_rng(0), np.empty((draws, small))
+    for spectrum in spectra:
+        diagonal = rng.chisquare(large - np.arange(small))
+        below = rng.chisquare(np.arange(small - 1, 0, -1))
+        beside = np.sqrt(diagonal[:-1] * below)
+        diagonal[1:] += below
+        spectrum[:] = eigvalsh_tridiagonal(diagonal, beside, lapack_driver="sterf")[::-1]
+    spectra = np.maximum(spectra, 0)
+    spectra /= spectra.mean(axis=1, keepdims=True)
+    spectra.flags.writeable = False
+    return spectra
+
+def noise_spectra(
+    n_items:int,           # N
+    dim:int,               # d
+    center:bool=True,      # whether the table is centred
+    unit_rows:bool=False,  # whether all rows have the same length
+    draws:int|None=None,   # how many tables of noise; None: 200, fewer from 1,024 directions on
+)->np.ndarray:             # λ/λ̄ in falling order, (draws, d)
+    "Monte-Carlo spectra of pure noise of this shape, the same ones at every call."
+    small, large = sorted((_degrees(n_items, dim, center), dim))
+    draws = draws or int(np.clip(200 * (1024 / small) ** 2, 30, 200))
+    if unit_rows: large *= (small + 2) / small
+    spectra = np.zeros((draws, dim))
+    spectra[:, :small] = _wishart_spectra(small, float(large), draws) * (dim / small)
+    return spectra
+
 # %% ../nbs/10_spectra.ipynb #9da6f0d8
 def spectrum_variance_limit(
     n_items:int,  # N
@@ -540,6 +401,121 @@ def spectrum_variance_limit(
     most = 2 * chdtri(small * (small + 1) / 2 - 1, 1e-6) / (small * large)
     return float(dim / small * (1 + most) - 1)
 
+# %% ../nbs/10_spectra.ipynb #e7fb1f9b
+def popularity_share(
+    embeddings,    # item table, (N, d), see `as_table`
+    counts,        # how often each item occurs, none below 0, (N,)
+    components:int=1,  # principal components that are read together, at most d
+)->float:          # between 0 and 1; NaN if all items, or all counts, are the same
+    "R² between the first principal components and log(1 + count): is the longest direction fame?"
+    table, fame = as_table(embeddings), np.asarray(counts, dtype=np.float64)
+    if fame.shape != (len(table),) or not (fame >= 0).all():
+        raise InputError(f"counts are {len(table)} numbers from 0 up, one per item, "
+                         f"got shape {fame.shape}")
+    if not 1 <= components <= table.shape[1]:
+        raise InputError(f"components is between 1 and {table.shape[1]}, got {components}")
+    fame = np.log1p(fame) - np.log1p(fame).mean()
+    axes = np.linalg.eigh(_gram(table, True))[1][:, ::-1][:, :components]
+    places = (table - _origin(table, True)) @ axes
+    sizes = np.einsum("ij,ij->j", places, places)
+    if not sizes[0] * (fame @ fame) > 0: return float("nan")
+    held = sizes > sizes[0] * table.shape[1] * np.finfo(float).eps
+    return float(((places[:, held].T @ fame) ** 2 / sizes[held]).sum() / (fame @ fame))
+
+def popularity_share_null(n_items:int, components:int=1)->float:
+    "m/(N−1): its exact mean if the counts are dealt out at random."
+    return min(components / (n_items - 1), 1.0)
+
+# %% ../nbs/10_spectra.ipynb #bae4d190
+def iso_score(
+    embeddings,        # item table, (N, d), see `as_table`; d at least 2
+    center:bool=True,  # measure from the mean item
+)->float:              # between 0 and 1; NaN if all items are the same point, or d = 1
+    "(PR−1)/(d−1): IsoScore (Rudman et al. 2022) is the participation ratio on another scale."
+    dim = as_table(embeddings).shape[1]
+    return (participation_ratio(embeddings, center) - 1) / (dim - 1) if dim > 1 else float("nan")
+
+def _stable_rank(values): return float(values.sum() / values[0]) if values[0] > 0 else float("nan")
+
+def stable_rank(
+    embeddings,        # item table, (N, d), see `as_table`
+    center:bool=True,  # measure from the mean item
+)->float:              # between 1 and d; NaN if all items are the same point
+    "Σλ/λ₁ = ‖X‖²_F/‖X‖²₂ (Rudelson & Vershynin 2007)."
+    return _stable_rank(covariance_eigenvalues(embeddings, center))
+
+def stable_rank_null(n_items:int, dim:int, center:bool=True)->float:
+    "d/(1+√γ)²: the mean variance over the upper Marchenko-Pastur edge."
+    return dim / MarchenkoPastur(n_items, dim, center=center).edges[1]
+
+def information_abundance(
+    embeddings,        # item table, (N, d), see `as_table`
+    center:bool=True,  # measure from the mean item; Guo et al. do not
+)->float:              # between 1 and d; NaN if all items are the same point
+    "Σσ/σ₁ of the singular values σ (Guo et al. 2024)."
+    return _stable_rank(np.sqrt(covariance_eigenvalues(embeddings, center)))
+
+def information_abundance_null(n_items:int, dim:int, center:bool=True)->float:
+    "Σ√λ/√λ₊ of the Marchenko-Pastur spectrum; about d(1−γ/8)/(1+√γ)."
+    law = MarchenkoPastur(n_items, dim, center=center)
+    return float(np.sqrt(law.spectrum()).sum() / np.sqrt(law.edges[1]))
+
+def rankme(
+    embeddings,  # item table, (N, d), see `as_table`
+)->float:        # between 1 and d; NaN if all numbers are 0
+    "exp(−Σ p ln p), p = σ/Σσ + 10⁻⁷ of the table as it stands, not centred (Garrido et al. 2023)."
+    sizes = np.sqrt(covariance_eigenvalues(embeddings, center=False))
+    if sizes[0] == 0: return float("nan")
+    shares = sizes / sizes.sum() + 1e-7
+    return float(np.exp(-(shares * np.log(shares)).sum()))
+
+def _decay(values):
+    values = values[values > 0]
+    if len(values) < 3: return float("nan")
+    return float(-np.polyfit(np.log(np.arange(1, len(values) + 1)), np.log(values), 1)[0])
+
+def spectrum_decay(
+    embeddings,        # item table, (N, d), see `as_table`
+    center:bool=True,  # measure from the mean item
+)->float:              # 0 for a flat spectrum; NaN with fewer than three directions
+    "α of the power law λⱼ ∝ j^−α, fitted to all non-zero eigenvalues (Agrawal et al. 2022)."
+    return _decay(covariance_eigenvalues(embeddings, center))
+
+# %% ../nbs/10_spectra.ipynb #eb72dd3c
+def uniformity(
+    embeddings,       # item table, (N, d), see `as_table`; no row may be all zeros
+    sample:int=2000,  # at most so many items are compared, each with each
+    seed:int=0,       # chooses them
+)->float:             # at most 0, which is complete collapse
+    "ln of the mean exp(−2‖uᵢ−uⱼ‖²) over pairs (Wang & Isola 2020); low where directions spread."
+    unit = sample_directions(embeddings, sample, seed)
+    cosines = (unit @ unit.T)[np.triu_indices(len(unit), 1)]
+    return float(np.log(np.exp(4 * np.minimum(cosines, 1) - 4).mean()))
+
+def uniformity_null(dim:int)->float:
+    "−4 + ln ₀F₁(; d/2; 4), exact for independent random directions; about −4 + 8/d."
+    return float(np.log(hyp0f1(dim / 2, 4.0)) - 4)
+
+def alignment(
+    embeddings,  # item table, (N, d), see `as_table`; no row may be all zeros
+    pairs,       # row numbers of items that belong together, (P, 2)
+)->float:        # between 0 and 4
+    "Mean ‖uᵢ−uⱼ‖² over pairs that should be close (Wang & Isola 2020)."
+    table, pairs = as_table(embeddings), np.asarray(pairs)
+    if pairs.ndim != 2 or pairs.shape[1] != 2 or pairs.size == 0 or pairs.dtype.kind not in "iu":
+        raise InputError(f"pairs are whole numbers of shape (pairs, 2), got {pairs.shape}")
+    if pairs.min() < 0 or pairs.max() >= len(table):
+        raise InputError(f"pairs name rows {pairs.min()} to {pairs.max()}, "
+                         f"the table has rows 0 to {len(table) - 1}")
+    lengths = row_lengths(table)
+    products = np.einsum("ij,ij->i", table[pairs[:, 0]], table[pairs[:, 1]])
+    return float(2 - 2 * (products / lengths[pairs].prod(axis=1)).mean())
+
+def alignment_null(embeddings)->float:
+    "2(1−mean cosine): the same mean over all pairs, whether or not they belong together."
+    return 2 * (1 - mean_cosine(embeddings))
+
+# %% ../nbs/10_spectra.ipynb #d2c3dbff
 def spectral_scores(
     values,       # λ in falling order, (d,), of a centred table
     n_items:int,  # N
@@ -572,27 +548,52 @@ def _mean_and_sd(x):
     x = x[~np.isnan(x)]
     return (float(x.mean()), float(x.std(ddof=1))) if len(x) > 1 else (float("nan"),) * 2
 
-# %% ../nbs/10_spectra.ipynb #e7fb1f9b
-def popularity_share(
-    embeddings,    # item table, (N, d), see `as_table`
-    counts,        # how often each item occurs, none below 0, (N,)
-    components:int=1,  # principal components that are read together, at most d
-)->float:          # between 0 and 1; NaN if all items, or all counts, are the same
-    "R² between the first principal components and log(1 + count): is the longest direction fame?"
-    table, fame = as_table(embeddings), np.asarray(counts, dtype=np.float64)
-    if fame.shape != (len(table),) or not (fame >= 0).all():
-        raise InputError(f"counts are {len(table)} numbers from 0 up, one per item, "
-                         f"got shape {fame.shape}")
-    if not 1 <= components <= table.shape[1]:
-        raise InputError(f"components is between 1 and {table.shape[1]}, got {components}")
-    fame = np.log1p(fame) - np.log1p(fame).mean()
-    axes = np.linalg.eigh(_gram(table, True))[1][:, ::-1][:, :components]
-    places = (table - _origin(table, True)) @ axes
-    sizes = np.einsum("ij,ij->j", places, places)
-    if not sizes[0] * (fame @ fame) > 0: return float("nan")
-    held = sizes > sizes[0] * table.shape[1] * np.finfo(float).eps
-    return float(((places[:, held].T @ fame) ** 2 / sizes[held]).sum() / (fame @ fame))
+# %% ../nbs/10_spectra.ipynb #93418586
+def _from_frame(frame):
+    "A pandas or polars data frame in which every column is a dimension."
+    if not (hasattr(frame, "dtypes") and hasattr(frame, "columns")): return None
+    kinds = [getattr(t, "kind", None) or ("f" if t.is_float() else "i" if t.is_integer() else "O")
+             for t in frame.dtypes]
+    other = [name for name, kind in zip(frame.columns, kinds)
+             if kind not in ("f" if "f" in kinds else "iu")]
+    if other:
+        raise InputError(f"every column of a data frame is a dimension here, and column "
+                         f"{shown(other[0])} looks like something else: `adrec.diagnose(frame)` "
+                         "tells ids from dimensions")
+    if not hasattr(frame, "index"): return Embeddings(_numbers(frame.to_numpy()))
+    ids = None if list(frame.index) == list(range(len(frame))) else list(frame.index)
+    return Embeddings(frame.to_numpy("float64", na_value=np.nan), ids)
 
-def popularity_share_null(n_items:int, components:int=1)->float:
-    "m/(N−1): its exact mean if the counts are dealt out at random."
-    return min(components / (n_items - 1), 1.0)
+def _from_dict(vectors):
+    "A dict of id → vector."
+    if not isinstance(vectors, Mapping): return None
+    for name, vector in vectors.items():
+        if getattr(vector, "ndim", 1) > 1:
+            raise InputError(f"a dict holds one vector per id, and {shown(name)} has shape "
+                             f"{tuple(vector.shape)}: pass the item table itself")
+    return Embeddings(_numbers(list(vectors.values())), list(vectors))
+
+def _from_model(model):
+    "A model of ours or of Hugging Face: it says where its item vectors are."
+    for method in ("item_embeddings", "get_input_embeddings"):
+        if not hasattr(model, method): continue
+        if (inner := getattr(model, method)()) is not None: return read_embeddings(inner)
+        raise InputError(f"{type(model).__name__} has no item vectors: it ranks items without them")
+
+def _from_words(words):
+    "Word vectors of gensim, or a model that has such vectors."
+    if hasattr(words, "vectors"):
+        ids = getattr(words, "index_to_key", getattr(words, "ids", None))
+        return Embeddings(_numbers(words.vectors), None if ids is None else list(ids))
+    if hasattr(words, "wv"): return read_embeddings(words.wv)
+
+def _from_layer(layer):
+    "An embedding layer, without its padding row."
+    if hasattr(layer, "weight"):
+        table, padding = _numbers(layer.weight), getattr(layer, "padding_idx", None)
+        if padding is None: return Embeddings(table)
+        return Embeddings(np.delete(table, padding, axis=0), padding=padding % len(table))
+    if hasattr(layer, "state_dict"):
+        raise InputError(f"{type(layer).__name__} has no method `item_embeddings()`: pass its "
+                         "item table instead")
+_READERS[:] = _from_frame, _from_dict, _from_model, _from_words, _from_layer
