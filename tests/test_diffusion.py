@@ -17,7 +17,7 @@ from adrec.diffusion import (
 )
 from adrec.schedule import SCHEDULES, noise_schedule
 
-PARITY = np.load(Path(__file__).parent / "data" / "parity.npz")
+PARITY = np.load(Path(__file__).parent.parent / "nbs/results/parity.npz")
 CASES = [(n, T) for n in SCHEDULES for T in (32, 100)]
 
 

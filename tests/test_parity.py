@@ -1,4 +1,4 @@
-"""ADRec against numbers computed with the authors' implementation (tests/data/parity.npz).
+"""ADRec against numbers computed with the authors' implementation (nbs/results/parity.npz).
 
 The file holds a small random ADRec (D = 32, 4 heads, T = 8, λ = 0.05, no dropout) and everything that their
 code computes with it, for sequences that fill their window (`full`) and for left-padded ones (`left_padded`).
@@ -12,7 +12,7 @@ import torch
 from adrec.data import Batch
 from adrec.model import ADRec
 
-numbers = np.load(Path(__file__).parent / "data" / "parity.npz")
+numbers = np.load(Path(__file__).parent.parent / "nbs/results/parity.npz")
 CLOSE = dict(rtol=1e-5, atol=1e-5)
 
 

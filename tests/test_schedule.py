@@ -15,7 +15,7 @@ from adrec.schedule import (
     signal_to_noise,
 )
 
-PARITY = np.load(Path(__file__).parent / "data" / "parity.npz")
+PARITY = np.load(Path(__file__).parent.parent / "nbs/results/parity.npz")
 BETAS = [k for k in PARITY.files if k.startswith("betas/")]
 
 
