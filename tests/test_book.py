@@ -91,6 +91,7 @@ def test_minutes_count_words_and_nothing_else():
     assert reading_minutes(page("word " * 600)) == 3
     assert reading_minutes(page("it's well-known " * 100)) == 1
     assert reading_minutes(page("word " * 200, "```python\n" + "code " * 900 + "\n```", "$" + "x " * 900 + "$", "[word](" + "a" * 900 + ")")) == 1
+    assert reading_minutes(page("::: {#panel .class}\nword\n:::\n" + "word " * 600)) == 3  # a panel ends where it ends
     assert reading_minutes(page()) == 1
 
 

@@ -83,7 +83,7 @@ def prose(nb) -> list:
 def reading_minutes(nb) -> int:
     "Minutes that the words of a page take, 200 a minute; code, formulas and addresses are not counted."
     text = "\n".join(cell.source for cell in prose(nb))
-    text = re.sub(r"```.*?```|\$\$.*?\$\$|\$[^$\n]+\$|\]\([^)]*\)|^:::.*$", " ", text, flags=re.S | re.M)
+    text = re.sub(r"```.*?```|\$\$.*?\$\$|\$[^$\n]+\$|\]\([^)]*\)|^:::[^\n]*$", " ", text, flags=re.S | re.M)
     return max(1, round(len(re.findall(r"[^\W_]+(?:['’-][^\W_]+)*", text)) / 200))
 
 
