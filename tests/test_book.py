@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import nbformat
 import pytest
-from build_docs import about, colab_address, reading_minutes
+from build_docs import about, colab_address, keep_links, reading_minutes
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from test_notebooks import LESSONS, ROOT
 
@@ -91,7 +91,14 @@ def test_minutes_count_words_and_nothing_else():
     assert reading_minutes(page("word " * 600)) == 3
     assert reading_minutes(page("it's well-known " * 100)) == 1
     assert reading_minutes(page("word " * 200, "```python\n" + "code " * 900 + "\n```", "$" + "x " * 900 + "$", "[word](" + "a" * 900 + ")")) == 1
+    assert reading_minutes(page("::: {#panel .class}\nword\n:::\n" + "word " * 600)) == 3  # a panel ends where it ends
     assert reading_minutes(page()) == 1
+
+
+def test_a_name_in_code_that_is_a_link_stays_one_link():
+    one = page("# Title", "see [`collect_runs`](34_runs.ipynb), and `diagnose`")
+    keep_links(one)
+    assert one.cells[-1].source == "see [<code>collect_runs</code>](34_runs.ipynb), and `diagnose`"
 
 
 def test_the_line_below_a_title():

@@ -83,7 +83,7 @@ def prose(nb) -> list:
 def reading_minutes(nb) -> int:
     "Minutes that the words of a page take, 200 a minute; code, formulas and addresses are not counted."
     text = "\n".join(cell.source for cell in prose(nb))
-    text = re.sub(r"```.*?```|\$\$.*?\$\$|\$[^$\n]+\$|\]\([^)]*\)|^:::.*$", " ", text, flags=re.S | re.M)
+    text = re.sub(r"```.*?```|\$\$.*?\$\$|\$[^$\n]+\$|\]\([^)]*\)|^:::[^\n]*$", " ", text, flags=re.S | re.M)
     return max(1, round(len(re.findall(r"[^\W_]+(?:['’-][^\W_]+)*", text)) / 200))
 
 
@@ -109,6 +109,11 @@ def link_glossary(nb, terms:dict) -> None:
     for cell, source in zip(cells, link_terms([cell.source for cell in cells], terms)): cell.source = source
 
 
+def keep_links(nb) -> None:
+    "Leave names in code that are links as they are: nbdev would link them a second time, and break both."
+    for cell in prose(nb): cell.source = re.sub(r"\[`([^`\s]+)`\]\(", r"[<code>\1</code>](", cell.source)
+
+
 def process(proc:Path) -> None:
     "Write the processed notebooks, and the files beside them, into `proc`."
     nbs = get_config().nbs_path
@@ -121,6 +126,7 @@ def process(proc:Path) -> None:
         if source.suffix != ".ipynb": shutil.copy(source, target); continue
         nb = read_nb(source)
         if re.match(r"[01]\d_", source.name): link_glossary(nb, terms)
+        keep_links(nb)
         if source.name != "index.ipynb": nb.cells.insert(1, mk_cell(about(nb, source), "markdown"))
         Lesson()(nb)
         write_nb(nb, target)
