@@ -9,7 +9,6 @@ from nbgrader.api import Gradebook
 sys.path.insert(0, str(Path(__file__).parent.parent / "tools"))
 from assignments import lay_out, nbgrader  # noqa: E402
 
-
 @dataclass
 class Wrong:
     "A plausible wrong answer: it runs, returns the right type and shape, and loses exactly the tests in `loses`."

@@ -1,0 +1,597 @@
+"""Grades a folder of submissions: `make grade FOLDER=submissions`, or
+
+    python tools/grade.py submissions --out grades
+
+In the folder stands one thing per student: a folder (from Moodle, from GitHub Classroom, or named by hand), a zip, or a
+notebook. nbgrader marks each one in a course of its own, in which there is nobody else. What comes out is a folder with
+grades.csv, needs_a_look.csv, a feedback page per student, and the whole class as a course of nbgrader for the formgrader.
+"""
+import argparse
+import ast
+import csv
+import json
+import os
+import re
+import shutil
+import site
+import subprocess
+import sys
+import tempfile
+import unicodedata
+import warnings
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+from zipfile import BadZipFile, ZipFile
+
+import nbformat
+from tqdm import tqdm
+
+from assignments import ROOT, generate, paper_of, sets, term_of
+
+DATA = {".csv", ".json", ".npz", ".npy", ".txt", ".parquet"}  # what a student may hand in beside the notebook
+LARGEST = 20_000_000  # bytes of one file
+CHANCE = 120  # characters, spaces and comments aside, that two students may write alike in their answers together
+SKIPPED = re.compile(r"^[._]|checkpoint|__MACOSX|^venv$|^node_modules$")
+OURS = re.compile(r"\b(?:def\s+(written_here|rng_of|seed_of)\b|(written_here|rng_of|seed_of)\s*=[^=])|\b(get_ipython)\(")
+
+
+class Problem(Exception):
+    "Something that the caller must change; its text is one line."
+
+
+@dataclass
+class Submission:
+    "One student's notebook of one problem set."
+    student: str
+    set: str
+    path: Path | None  # None: not handed in
+    looks: list[str] = field(default_factory=list)
+    answers: dict[str, str] = field(default_factory=dict)
+
+    def look(self, *found):
+        "Notes why the teacher should look at it."
+        self.looks += [text for text in found if text not in self.looks]
+
+
+# ---- who handed in what
+
+def student_of(name: str, papers: set[str]) -> str:
+    "The student in the name of a file or folder, as an id for nbgrader; '' where there is none."
+    name = unicodedata.normalize("NFKC", name)
+    name = re.sub(r"_\d+_assignsubmission_.*$", "", name)  # Moodle
+    for paper in sorted(papers, key=len, reverse=True):    # GitHub Classroom puts the name of the task before it
+        slug = re.sub(r"[\W_]+", "[-_ ]", paper)
+        name = re.sub(rf"^{slug}($|[-_ ]+)|(^|[-_ ]+){slug}$", "", name, flags=re.I)
+    return re.sub(r"[^\w.-]+", "_", name.strip()).strip("._-")
+
+
+def notebooks_in(folder: Path) -> list[Path]:
+    "The notebooks below a folder; links are not followed, nor copies of editors taken."
+    found = []
+    for path, folders, files in os.walk(folder):
+        folders[:] = sorted(f for f in folders if not SKIPPED.search(f) and not Path(path, f).is_symlink())
+        found += [Path(path, f) for f in sorted(files) if f.endswith(".ipynb") and not SKIPPED.search(f)
+                  and not Path(path, f).is_symlink()]
+    return found
+
+
+def unpack(archive: Path, folder: Path) -> Path:
+    "Unpacks the notebooks and data of a zip, flat in their folders, none of them larger than `LARGEST`."
+    with ZipFile(archive) as file:
+        for info in file.infolist():
+            if not info.is_dir() and Path(info.filename).suffix in DATA | {".ipynb"} and info.file_size < LARGEST:
+                file.extract(info, folder)  # which keeps names inside the folder
+    return folder
+
+
+def set_of(paper: Path, released: dict[str, nbformat.NotebookNode], names: dict[str, str]) -> str | None:
+    "The problem set that a notebook answers: by the ids of its cells, else by their text, else by its name."
+    try:
+        cells = nbformat.read(paper, 4).cells
+    except Exception:
+        return next((name for name, stem in names.items() if stem == paper.stem), None)
+    ids, texts = {id_of(cell) for cell in cells}, {cell.source.strip() for cell in cells}
+    def alike(name):
+        theirs = released[name].cells
+        return (len(ids & {id_of(cell) for cell in theirs} - {None}),
+                len(texts & {cell.source.strip() for cell in theirs if locked(cell)}), paper.stem == names[name])
+    best = max(released, key=alike)
+    return best if any(alike(best)) else None
+
+
+def id_of(cell) -> str | None:
+    "nbgrader's id of a cell."
+    return cell.metadata.get("nbgrader", {}).get("grade_id")
+
+
+def locked(cell) -> bool:
+    "Whether a cell is one of the tests, or another that students leave as it is."
+    return bool(cell.metadata.get("nbgrader", {}).get("locked"))
+
+
+def collect(folder: Path, released: dict, names: dict[str, str], wanted: str | None, unpacked: Path):
+    "The submissions in a folder, in the order of the students, and in words how they were recognised."
+    if not folder.is_dir():
+        raise Problem(f"{folder} is not a folder: FOLDER=… names the one with a folder, zip or notebook per student")
+    papers, people, said = {*names, *names.values()}, {}, {}
+    for entry in sorted(folder.iterdir()):
+        kind = "folder" if entry.is_dir() else entry.suffix.lower().lstrip(".")
+        if SKIPPED.search(entry.name) or entry.is_symlink() or kind not in ("folder", "zip", "ipynb"):
+            continue
+        student = student_of(entry.name if kind == "folder" else entry.stem, papers) or student_of(folder.resolve().name, papers)
+        broken = None
+        try:
+            found = [entry] if kind == "ipynb" else notebooks_in(unpack(entry, unpacked / entry.stem) if kind == "zip" else entry)
+        except (BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
+            found, broken = [], f"{entry.name} cannot be unpacked: {error}"
+        if kind == "folder" and not found and any(entry.glob("*.zip")):  # Moodle, where a zip was handed in
+            (archive,) = sorted(entry.glob("*.zip"))[:1]
+            found = notebooks_in(unpack(archive, unpacked / entry.name))
+        key = student.casefold()
+        name, papers_of, notes = people.setdefault(key, (student, [], []))
+        papers_of += found
+        notes += [broken] if broken else []
+        said[kind] = said.get(kind, 0) + 1
+    if not people:
+        raise Problem(f"{folder} holds no submission: a folder, a zip or a notebook per student")
+    submissions = []
+    for student, found, notes in people.values():
+        theirs: dict[str | None, list[Path]] = {}
+        for paper in found:
+            theirs.setdefault(set_of(paper, released, names), []).append(paper)
+        strange = [paper.name for paper in theirs.pop(None, [])]
+        for name, choice in theirs.items():
+            if wanted and name != wanted:
+                continue
+            right = [paper for paper in choice if paper.stem == names[name]]
+            best = max(right or choice, key=lambda paper: paper.stat().st_mtime)
+            one = Submission(student, name, best)
+            if len(choice) > 1:
+                one.look(f"{len(choice)} notebooks of this set, graded is {best.name}: {', '.join(p.name for p in choice)}")
+            elif best.stem != names[name] and best.parent != folder:
+                one.look(f"renamed: {best.name} instead of {names[name]}.ipynb")
+            one.look(*notes, *(f"not of this course: {other}" for other in strange))
+            submissions.append(one)
+        if not theirs:
+            submissions.append(Submission(student, wanted or "", None, [*notes, *(f"not of this course: {other}" for other in strange)]))
+    asked = [wanted] if wanted else sorted({one.set for one in submissions if one.set})
+    for student in {one.student for one in submissions}:
+        mine = [one for one in submissions if one.student == student]
+        notes = [text for one in mine if not one.set for text in one.looks]
+        submissions += [Submission(student, name, None, ["no notebook of this set", *notes])
+                        for name in asked if name not in {one.set for one in mine if one.path}]
+    submissions = [one for one in submissions if one.set and (one.path or one.looks[:1] == ["no notebook of this set"])]
+    words = {"folder": "folders", "zip": "zips", "ipynb": "notebooks"}
+    return sorted(submissions, key=lambda one: (one.student, one.set)), ", ".join(f"{n} {words[kind]}" for kind, n in said.items())
+
+
+# ---- what a notebook looks like before it is run
+
+def repaired(notebook: nbformat.NotebookNode, released: nbformat.NotebookNode) -> list[str]:
+    "Puts the tests of a notebook back as they were handed out, and says which were not so."
+    known, found = {id_of(cell): cell for cell in released.cells if id_of(cell)}, []
+    if not any(id_of(cell) in known for cell in notebook.cells):
+        match_by_text(notebook, known)
+        found.append("the marks of its cells were lost, perhaps in another editor: matched by their text")
+    at: dict[str, list[int]] = {}
+    for index, cell in enumerate(notebook.cells):
+        at.setdefault(id_of(cell), []).append(index)
+    for name, places in at.items():
+        for index in places[:-1] if name in known else places:  # the last of several counts
+            notebook.cells[index].metadata.pop("nbgrader", None)
+        if name in known and len(places) > 1:
+            found.append(f"cell {name} stands there {len(places)} times")
+    for name, cell in known.items():
+        if name not in at:
+            continue
+        theirs = notebook.cells[at[name][-1]]
+        if locked(cell) and any(notebook.cells[index].source != cell.source for index in at[name]):
+            found.append(f"test cell {name} was changed, and put back")
+        fresh = nbformat.from_dict(cell)
+        fresh.source = cell.source if locked(cell) else theirs.source
+        notebook.cells[at[name][-1]] = fresh
+    order = [id_of(cell) for cell in notebook.cells if id_of(cell)]
+    if order != [name for name in known if name in at]:
+        found.append("cells were moved")
+    for position, (name, cell) in enumerate(known.items()):
+        if name not in at:
+            earlier = set(list(known)[:position])
+            place = max((i for i, other in enumerate(notebook.cells) if id_of(other) in earlier), default=-1)
+            notebook.cells.insert(place + 1, nbformat.from_dict(cell))
+            found.append(f"{'test' if locked(cell) else 'answer'} cell {name} was deleted, and put back")
+    notebook.metadata = nbformat.from_dict(released.metadata)
+    notebook.nbformat, notebook.nbformat_minor = released.nbformat, released.nbformat_minor
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # ids that are there twice, or not at all
+        nbformat.validator.normalize(notebook)
+    return found
+
+
+def match_by_text(notebook, known):
+    "Finds the tests of a notebook by their text, and the answers by the line with their `def`."
+    for cell in known.values():
+        start = next((line for line in cell.source.split("\n") if re.match(r"(def|class) ", line)), None)
+        for theirs in notebook.cells:
+            same = theirs.source.strip() == cell.source.strip() if locked(cell) else start and start in theirs.source
+            if same and not id_of(theirs):
+                theirs.metadata["nbgrader"] = dict(cell.metadata["nbgrader"])
+
+
+def static_looks(one: Submission, notebook, released, alone: bool) -> list[str]:
+    "What can be seen in a notebook without running it."
+    found, given = [], {cell.source for cell in released.cells}
+    own = [cell.source for cell in notebook.cells if cell.cell_type == "code" and cell.source not in given]
+    if any(re.search(r"^\s*(import|from)\s+adrec\b|['\"]adrec[.\w]*['\"]", text, re.M) for text in own) and not any(
+            re.search(r"^\s*(import|from)\s+adrec\b", text, re.M) for text in given):
+        found.append("imports from adrec")
+    words = {word for text in own for groups in OURS.findall(text) for word in groups if word}
+    found += [f"its own code redefines or calls {word}" for word in sorted(words)]
+    name = student_written_in(notebook)
+    if name is not None and not name.strip():
+        found.append("STUDENT is empty")
+    elif name is not None and not alone and letters(name) != letters(one.student):
+        found.append(f"STUDENT is {name!r}")
+    return found
+
+
+def student_written_in(notebook) -> str | None:
+    "The value of STUDENT in a notebook; None where the set has no such cell."
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and (match := re.search(r"^STUDENT\s*=\s*(.+?)\s*(#.*)?$", cell.source, re.M)):
+            try:
+                return str(ast.literal_eval(match[1]))
+            except (ValueError, SyntaxError):
+                return match[1]
+    return None
+
+
+def letters(name: str) -> str:
+    "A name without what file systems and course pages change in it: the order of its words, capitals, accents, signs."
+    plain = unicodedata.normalize("NFKD", name).casefold()
+    return " ".join(sorted(re.findall(r"[^\W_\d]+", "".join(c for c in plain if not unicodedata.combining(c)))))
+
+
+def answers_of(notebook, released) -> dict[str, str]:
+    "What a student wrote into the answer cells: id -> the lines that were not there, without comments and spaces."
+    given = {id_of(cell): set(map(str.strip, cell.source.split("\n"))) for cell in released.cells if id_of(cell)}
+    written = {}
+    for cell in notebook.cells:
+        if id_of(cell) in given and not locked(cell):
+            lines = [re.sub(r"#.*", "", line) if cell.cell_type == "code" else line for line in cell.source.split("\n")]
+            written[id_of(cell)] = "".join("".join(line.split()) for line in lines if line.strip() not in given[id_of(cell)])
+    return written
+
+
+def copies(submissions: list[Submission]):
+    "Notes where two students have the same text in answers, and more of it than chance explains."
+    for one in submissions:
+        for other in submissions:
+            if other is not one and other.set == one.set:
+                same = {cell: text for cell, text in one.answers.items() if text and other.answers.get(cell) == text}
+                if sum(map(len, same.values())) >= CHANCE:
+                    one.look(f"the same text as {other.student} in {', '.join(same)}")
+
+
+# ---- marking one submission where nobody else is
+
+def environment(home: Path, token: str) -> dict:
+    "What a grading process knows of its surroundings: where programs are, and folders of its own."
+    kept = {name: value for name in ("PATH", "LANG", "LC_ALL", "TZ", "SYSTEMROOT", "WINDIR", "COMSPEC", "PATHEXT", "NUMBER_OF_PROCESSORS",
+                                     "PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "CONDA_PREFIX") if (value := os.environ.get(name))}
+    own = {"HOME": home, "USERPROFILE": home, "APPDATA": home, "LOCALAPPDATA": home, "TMPDIR": home / "tmp", "TEMP": home / "tmp",
+           "TMP": home / "tmp", "IPYTHONDIR": home / "ipython", "JUPYTER_CONFIG_DIR": home / "jupyter",
+           "JUPYTER_DATA_DIR": home / "jupyter", "JUPYTER_RUNTIME_DIR": home / "runtime", "MPLCONFIGDIR": home / "matplotlib"}
+    return kept | {name: str(path) for name, path in own.items()} | {
+        "PYTHONUSERBASE": site.getuserbase(), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONIOENCODING": "utf-8",
+        "OMP_NUM_THREADS": "1", "ADREC_GRADING": token}
+
+
+def end_all(token: str):
+    "Kills every process that belongs to one grading, also those that were set loose."
+    import psutil
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("ADREC_GRADING") == token:
+                process.kill()
+        except psutil.Error:
+            pass
+
+
+def mark(one: Submission, notebook, course: Path, seconds: float, kept: Path) -> dict:
+    "Lets nbgrader mark a notebook in a course that holds this submission alone; the marked folder goes to `kept`."
+    base = Path(tempfile.mkdtemp(prefix="grading-")).resolve()
+    try:
+        alone, home = base / "course", base / "home"
+        for folder in (home / "tmp", home / "runtime", home / "ipython" / "profile_default" / "startup"):
+            folder.mkdir(parents=True)
+        if (course / ".matplotlib").exists():
+            shutil.copytree(course / ".matplotlib", home / "matplotlib")
+        handed_in = alone / "submitted" / one.student / one.set
+        handed_in.mkdir(parents=True)
+        for name in ("nbgrader_config.py", "gradebook.db"):
+            shutil.copy(course / name, alone)
+        shutil.copytree(course / "release" / one.set, alone / "source" / one.set, ignore=shutil.ignore_patterns("*.ipynb"))
+        paper = paper_of(course / "release" / one.set).name
+        nbformat.write(notebook, handed_in / paper)
+        for data in data_beside(one):
+            shutil.copy(data, handed_in)
+        marked = alone / "autograded" / one.student / one.set
+        fence = (Path(__file__).parent / "guard.py").read_text(encoding="utf-8")
+        call = f"\n\nfence({[str(marked), str(home)]!r}, {str(base / 'refused.log')!r})\ndel fence\n"
+        (home / "ipython" / "profile_default" / "startup" / "00-guard.py").write_text(fence + call, encoding="utf-8")
+        command = [sys.executable, str(Path(__file__).parent / "grade_one.py"), str(alone), one.set, one.student, str(seconds)]
+        with (base / "output").open("w") as output:
+            process = subprocess.Popen(command, cwd=alone, env=environment(home, str(base)), stdin=subprocess.DEVNULL,
+                                       stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+            try:
+                process.wait(timeout=seconds + 60)
+            except subprocess.TimeoutExpired:
+                pass
+            finally:
+                end_all(str(base))
+                process.kill()
+                process.wait()
+        log = base / "refused.log"
+        refused = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+        report = alone / "done.json"
+        told = (base / "output").read_text(errors="replace").strip().split("\n")[-1]
+        done = json.loads(report.read_text()) if report.exists() else {"ok": False, "log": told or "no reply in time", "notes": []}
+        if done["ok"]:
+            shutil.copytree(marked, kept, dirs_exist_ok=True)
+        return done | {"refused": [f"{event} {what}".replace(str(base), "…") for event, what in refused]}
+    finally:
+        shutil.rmtree(base, ignore_errors=True)
+
+
+def data_beside(one: Submission) -> list[Path]:
+    "The files of data in the folder of a notebook, if the folder is the student's own."
+    return [path for path in sorted(one.path.parent.iterdir())
+            if path.suffix in DATA and path.is_file() and not path.is_symlink() and path.stat().st_size < LARGEST]
+
+
+# ---- the class
+
+def prepare(out: Path, course: Path | None, names: list[str]):
+    "The class's course in `out`: its problem sets are those of the course that `make assignments` wrote."
+    if course is None:
+        if not (out / "gradebook.db").exists():
+            raise Problem("there is no course to grade with: run `make assignments` first, or name one, COURSE=…")
+        return
+    if not (course / "release").is_dir():
+        raise Problem(f"{course} is not a course of `make assignments`")
+    out.mkdir(parents=True, exist_ok=True)
+    if (out / "course.py").exists() and term_of(out) != term_of(course):
+        raise Problem(f"{out} belongs to term {term_of(out)}, {course} to {term_of(course)}: name another folder, OUT=…")
+    for name in ("nbgrader_config.py", "course.py"):
+        shutil.copy(course / name, out)
+    shutil.copytree(course / "source", out / "source", dirs_exist_ok=True)
+    try:
+        generate(out, [name for name in names if not same_release(course, out, name)])
+    except RuntimeError as error:
+        raise Problem(f"{str(error).strip().splitlines()[-1]} (marks of another version are in {out}: name another, OUT=…)") from None
+
+
+def same_release(course: Path, out: Path, name: str) -> bool:
+    "Whether a problem set in `out` is the one of `course`."
+    folders = course / "release" / name, out / "release" / name
+    texts = [{path.name: path.read_bytes() for path in folder.glob("*") if path.is_file()} for folder in folders]
+    return texts[0] == texts[1]
+
+
+def enter(out: Path, one: Submission, original: bytes | None, done: dict, marked: Path):
+    "Enters a marked submission into the class's course: files, points by tests, and what waits for marks by hand."
+    from nbgrader.api import Gradebook
+    from nbgrader.preprocessors import SaveAutoGrades
+    paper = paper_of(out / "release" / one.set)
+    submitted, autograded = (out / place / one.student / one.set for place in ("submitted", "autograded"))
+    before = submitted / paper.name
+    same = original is not None and before.exists() and before.read_bytes() == original
+    for folder in (submitted, autograded):
+        shutil.rmtree(folder, ignore_errors=True)
+    submitted.mkdir(parents=True)
+    if original is not None:
+        (submitted / paper.name).write_bytes(original)
+    address = f"sqlite:///{out.resolve()}/gradebook.db"
+    with Gradebook(address, "adrec") as book:
+        book.update_or_create_student(one.student)
+        book.update_or_create_submission(one.set, one.student)
+    if done["ok"]:
+        shutil.copytree(marked, autograded)
+        names = {"notebook": paper.stem, "assignment": one.set, "student": one.student, "db_url": address}
+        notebook = nbformat.read(autograded / paper.name, 4)
+        SaveAutoGrades().preprocess(notebook, {"nbgrader": names})
+    with Gradebook(address, "adrec") as book:
+        for grade in book.find_submission_notebook(paper.stem, one.set, one.student).grades:
+            if not done["ok"]:
+                grade.auto_score, grade.needs_manual_grade = 0, False
+            elif same and grade.manual_score is not None:
+                grade.needs_manual_grade = False  # marked by hand, and nothing has changed
+            if grade.needs_manual_grade:
+                one.look(f"{grade.name} waits for marks by hand")
+        book.db.commit()
+
+
+def questions_of(released) -> dict[str, str]:
+    "Test cell -> question: the answer cell above it."
+    question, belongs = "", {}
+    for cell in released.cells:
+        mark = cell.metadata.get("nbgrader", {})
+        if mark.get("solution"):
+            question = mark["grade_id"]
+        if mark.get("grade"):
+            belongs[mark["grade_id"]] = question
+    return belongs
+
+
+def marks(out: Path, released: dict) -> dict[tuple[str, str], dict[str, list[float]]]:
+    "The class's marks: (student, set) -> question -> [points, points at most]."
+    from nbgrader.api import Gradebook
+    table = {}
+    with Gradebook(f"sqlite:///{out.resolve()}/gradebook.db", "adrec") as book:
+        for name, paper in released.items():
+            belongs = questions_of(paper)
+            for submission in book.assignment_submissions(name):
+                row = {question: [0.0, 0.0] for question in belongs.values()}
+                for sheet in submission.notebooks:
+                    for grade in sheet.grades:
+                        row[belongs[grade.name]][0] += grade.score
+                        row[belongs[grade.name]][1] += grade.max_score
+                table[submission.student.id, name] = row
+    return table
+
+
+def most_of(released) -> dict[str, float]:
+    "Question -> points at most."
+    points: dict[str, float] = {}
+    for cell in released.cells:
+        if id_of(cell) in (belongs := questions_of(released)):
+            points[belongs[id_of(cell)]] = points.get(belongs[id_of(cell)], 0.0) + cell.metadata["nbgrader"]["points"]
+    return points
+
+
+def read_table(path: Path) -> list[dict]:
+    "The rows of a CSV file that was written before; none where there is no file."
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        return list(csv.DictReader(file))
+
+
+def write_table(path: Path, columns: list[str], rows: list[dict]):
+    "Writes a CSV file that spreadsheets read as UTF-8."
+    with path.open("w", newline="", encoding="utf-8-sig") as file:
+        table = csv.DictWriter(file, columns, restval="")
+        table.writeheader()
+        table.writerows([{key: f"{value:g}" if isinstance(value, float) else value for key, value in row.items()} for row in rows])
+
+
+def grade(folder: Path, out: Path, course: Path | None, wanted: str | None = None, jobs: int = 2,
+          seconds: float = 300) -> list[dict]:
+    "Grades a folder of submissions into `out`, and returns the rows of grades.csv."
+    known = [name for name in sets(course or out) if ((course or out) / "release" / name).exists()]
+    if wanted and wanted not in known:
+        raise Problem(f"there is no problem set {wanted}: the course has {', '.join(known) or 'none'}")
+    prepare(out, course, known)
+    released = {name: nbformat.read(paper_of(out / "release" / name), 4) for name in known}
+    names = {name: paper_of(out / "release" / name).stem for name in known}
+    with tempfile.TemporaryDirectory() as scratch:
+        submissions, recognised = collect(folder, released, names, wanted, Path(scratch, "zips"))
+        print(f"{folder}: {recognised}; {len({one.student for one in submissions})} students, "
+              f"{', '.join(sorted({one.set for one in submissions}))}, term {term_of(out)}")
+        run_all(submissions, released, out, Path(scratch), jobs, seconds)
+    return report(submissions, released, out)
+
+
+def run_all(submissions, released, out, scratch, jobs, seconds):
+    "Marks all submissions, some at a time, and enters them into the class's course."
+    template = scratch / "course"
+    template.mkdir(parents=True)
+    shutil.copy(out / "nbgrader_config.py", template)
+    shutil.copytree(out / "source", template / "source")
+    wanted = sorted({one.set for one in submissions})
+    generate(template, wanted)
+    warm(template)
+    tasks, alone = [], len({one.student for one in submissions}) == 1
+    for number, one in enumerate(submissions):
+        if one.path is None:
+            continue
+        original, notebook = None, None
+        try:
+            if one.path.stat().st_size > LARGEST:
+                raise ValueError(f"it has {one.path.stat().st_size / 1e6:.0f} MB")
+            original = one.path.read_bytes()
+            notebook = nbformat.reads(original.decode(), 4)
+            one.look(*static_looks(one, notebook, released[one.set], alone), *repaired(notebook, released[one.set]))
+            one.answers = answers_of(notebook, released[one.set])
+        except Exception as error:
+            one.look(f"cannot be read as a notebook: {str(error).splitlines()[0][:100]}")
+            notebook = None
+        tasks.append((one, original, notebook, scratch / "marked" / str(number)))
+    copies(submissions)
+    def work(task):
+        one, _, notebook, kept = task
+        return mark(one, notebook, template, seconds, kept) if notebook else {"ok": False, "notes": [], "refused": [], "log": ""}
+    with ThreadPoolExecutor(jobs) as pool:
+        pending = {pool.submit(work, task): task for task in tasks}
+        for finished in tqdm(as_completed(pending), total=len(tasks), desc="graded", unit="notebook"):
+            one, original, _, kept = pending[finished]
+            done = finished.result()
+            one.look(*done["notes"], *(f"refused: {line}" for line in done["refused"][:5]))
+            if not done["ok"] and done["log"]:
+                one.look(f"could not be graded: {done['log'].splitlines()[-1][:200]}")
+            enter(out, one, original, done, kept)
+
+
+def warm(course: Path):
+    "Matplotlib's list of fonts takes seconds to make: it is made once."
+    code = "import matplotlib.font_manager"
+    subprocess.run([sys.executable, "-c", code], env=os.environ | {"MPLCONFIGDIR": str(course / ".matplotlib")}, capture_output=True)
+
+
+def report(submissions, released, out) -> list[dict]:
+    "Writes grades.csv, needs_a_look.csv and the feedback pages, and returns the rows of the first."
+    from assignments import api_of
+    done_now = {(one.student, one.set) for one in submissions}
+    looks = [row for row in read_table(out / "needs_a_look.csv") if (row["student"], row["set"]) not in done_now]
+    looks += [{"student": one.student, "set": one.set, "why": why} for one in submissions for why in one.looks]
+    looks.sort(key=lambda row: (row["set"], row["student"]))
+    write_table(out / "needs_a_look.csv", ["student", "set", "why"], looks)
+    table = marks(out, released)
+    for row in read_table(out / "grades.csv"):  # those without a notebook stay in the list
+        table.setdefault((row["student"], row["set"]), None)
+    for one in submissions:
+        table.setdefault((one.student, one.set), None)
+    rows, columns = [], ["student", "set", "points", "max", "needs_a_look"]
+    for (student, name), questions in sorted(table.items(), key=lambda item: item[0][::-1]):
+        if name not in released:
+            continue
+        questions = questions or {question: [0.0, most] for question, most in most_of(released[name]).items()}
+        why = "; ".join(row["why"] for row in looks if (row["student"], row["set"]) == (student, name))
+        row = {"student": student, "set": name, "points": sum(p for p, _ in questions.values()),
+               "max": sum(most for _, most in questions.values()), "needs_a_look": why}
+        row |= {question: points for question, (points, _) in questions.items()}
+        columns += [question for question in questions if question not in columns]
+        rows.append(row)
+    write_table(out / "grades.csv", columns, rows)
+    api = api_of(out)
+    for name in sorted({one.set for one in submissions if (out / "autograded" / one.student / one.set).exists()}):
+        done = api.generate_feedback(name)
+        if not done["success"]:
+            raise Problem(f"the feedback of {name} could not be written: {done['error'].strip().splitlines()[-1]}")
+    return rows
+
+
+def print_points(row: dict, most: dict[str, float]):
+    "The points of one student, question by question."
+    width = max(map(len, most))
+    for question, points in most.items():
+        print(f"  {question:{width}}  {float(row[question]):g} of {points:g}")
+    print(f"  {'':{width}}  {row['points']:g} of {row['max']:g}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="holds a folder, a zip or a notebook per student")
+    parser.add_argument("--set", help="grade this problem set only")
+    parser.add_argument("--out", type=Path, default=Path("grades"), help="where the class's course and its grades stand")
+    parser.add_argument("--course", type=Path, default=ROOT / "build" / "assignments", help="what `make assignments` wrote")
+    parser.add_argument("--jobs", type=int, default=min(4, os.cpu_count() or 1), help="submissions at a time")
+    parser.add_argument("--seconds", type=float, default=300, help="for one notebook as a whole")
+    wanted = parser.parse_args()
+    warnings.filterwarnings("ignore", message="Object of type|Non-unique cell id")  # of nbgrader and nbformat, about themselves
+    try:
+        course = wanted.course if wanted.course.exists() else None
+        rows = grade(wanted.folder, wanted.out, course, wanted.set or None, wanted.jobs, wanted.seconds)
+    except Problem as problem:
+        sys.exit(str(problem))
+    if len(rows) == 1:
+        print_points(rows[0], most_of(nbformat.read(paper_of(wanted.out / "release" / rows[0]["set"]), 4)))
+    looks = read_table(wanted.out / "needs_a_look.csv")
+    print(wanted.out / "grades.csv")
+    print(wanted.out / "needs_a_look.csv", f"({len({(row['student'], row['set']) for row in looks})} submissions)")
+    print(wanted.out / "feedback", "(a page for each student)")
+
+
+if __name__ == "__main__":
+    main()
