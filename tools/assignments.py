@@ -88,25 +88,26 @@ def settings_of(course: Path):
     return config
 
 
-def api_of(course: Path):
-    "nbgrader's own interface to a course, in this process; it reports warnings only."
-    import logging
-
-    from nbgrader.apps.api import NbGraderAPI
-    from nbgrader.coursedir import CourseDirectory
+def convert(course: Path, kind: str, name: str, student: str = "*", **settings) -> str:
+    "Runs one of nbgrader's converters in this process, for a problem set; RuntimeError with what it said on failure."
+    from nbgrader import converters, coursedir, utils
     config = settings_of(course)
-    api = NbGraderAPI(CourseDirectory(config=config), config=config)
-    api.log.setLevel(logging.WARNING)
-    return api
+    for key, value in settings.items():
+        setattr(config[kind], key, value)
+    place = coursedir.CourseDirectory(config=config)
+    place.assignment_id, place.student_id = name, student
+    converter = getattr(converters, kind)(coursedir=place, config=config)
+    converter.force = True
+    done = utils.capture_log(converter)
+    if not done["success"]:
+        raise RuntimeError(f"{name}: {kind} of nbgrader failed\n{done.get('log', '')}{done['error']}".strip())
+    return done.get("log", "")
 
 
 def generate(course: Path, names: list[str]):
-    "Makes the released version of problem sets; RuntimeError with nbgrader's words on failure."
-    api = api_of(course)
+    "Makes the released version of problem sets."
     for name in names:
-        done = api.generate_assignment(name)
-        if not done["success"]:
-            raise RuntimeError(f"{name}: nbgrader could not make the hand-out\n{done.get('log') or done['error']}")
+        convert(course, "GenerateAssignment", name)
 
 
 def validated(course: Path, paper: Path, invert: bool = False) -> dict:

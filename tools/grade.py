@@ -27,7 +27,7 @@ from zipfile import BadZipFile, ZipFile
 import nbformat
 from tqdm import tqdm
 
-from assignments import ROOT, generate, paper_of, sets, term_of
+from assignments import ROOT, convert, generate, paper_of, sets, term_of
 
 DATA = {".csv", ".json", ".npz", ".npy", ".txt", ".parquet"}  # what a student may hand in beside the notebook
 LARGEST = 20_000_000  # bytes of one file
@@ -112,8 +112,6 @@ def locked(cell) -> bool:
 
 def collect(folder: Path, released: dict, names: dict[str, str], wanted: str | None, unpacked: Path):
     "The submissions in a folder, in the order of the students, and in words how they were recognised."
-    if not folder.is_dir():
-        raise Problem(f"{folder} is not a folder: FOLDER=… names the one with a folder, zip or notebook per student")
     papers, people, said = {*names, *names.values()}, {}, {}
     for entry in sorted(folder.iterdir()):
         kind = "folder" if entry.is_dir() else entry.suffix.lower().lstrip(".")
@@ -469,6 +467,8 @@ def write_table(path: Path, columns: list[str], rows: list[dict]):
 def grade(folder: Path, out: Path, course: Path | None, wanted: str | None = None, jobs: int = 2,
           seconds: float = 300) -> list[dict]:
     "Grades a folder of submissions into `out`, and returns the rows of grades.csv."
+    if not folder.is_dir():
+        raise Problem(f"{folder} is not a folder: FOLDER=… names the one with a folder, zip or notebook per student")
     known = [name for name in sets(course or out) if ((course or out) / "release" / name).exists()]
     if wanted and wanted not in known:
         raise Problem(f"there is no problem set {wanted}: the course has {', '.join(known) or 'none'}")
@@ -531,7 +531,6 @@ def warm(course: Path):
 
 def report(submissions, released, out) -> list[dict]:
     "Writes grades.csv, needs_a_look.csv and the feedback pages, and returns the rows of the first."
-    from assignments import api_of
     done_now = {(one.student, one.set) for one in submissions}
     looks = [row for row in read_table(out / "needs_a_look.csv") if (row["student"], row["set"]) not in done_now]
     looks += [{"student": one.student, "set": one.set, "why": why} for one in submissions for why in one.looks]
@@ -554,11 +553,11 @@ def report(submissions, released, out) -> list[dict]:
         columns += [question for question in questions if question not in columns]
         rows.append(row)
     write_table(out / "grades.csv", columns, rows)
-    api = api_of(out)
     for name in sorted({one.set for one in submissions if (out / "autograded" / one.student / one.set).exists()}):
-        done = api.generate_feedback(name)
-        if not done["success"]:
-            raise Problem(f"the feedback of {name} could not be written: {done['error'].strip().splitlines()[-1]}")
+        try:
+            convert(out, "GenerateFeedback", name)
+        except RuntimeError as error:
+            raise Problem(f"the feedback of {name} could not be written: {str(error).splitlines()[-1]}") from None
     return rows
 
 

@@ -6,7 +6,6 @@ nbgrader does the work. What it does not do is going on where a kernel hangs for
 """
 import copy
 import json
-import logging
 import sys
 import time
 from pathlib import Path
@@ -23,7 +22,7 @@ from nbgrader.preprocessors import (
     SaveAutoGrades,
 )
 
-from assignments import api_of
+from assignments import convert
 
 MOST = 200_000  # characters of output that one cell may leave
 
@@ -107,14 +106,14 @@ class Patient(Execute):
 
 
 def main(course, name, student, seconds):
-    api = api_of(Path(course))
-    api.log.setLevel(logging.ERROR)
     Patient.seconds = float(seconds)
-    api.config.Autograde.autograde_preprocessors = [
-        Patient, IgnorePattern, ClearMetadataPreprocessor, LimitOutput, SaveAutoGrades, AssignLatePenalties, CheckCellMetadata]
-    done = api.autograde(name, student)
-    log = (done.get("log", "") + done.get("error", "")).strip()
-    Path(course, "done.json").write_text(json.dumps({"ok": done["success"], "log": log, "notes": Patient.notes}))
+    steps = [Patient, IgnorePattern, ClearMetadataPreprocessor, LimitOutput, SaveAutoGrades, AssignLatePenalties, CheckCellMetadata]
+    try:
+        convert(Path(course), "Autograde", name, student, autograde_preprocessors=steps)
+        done = {"ok": True, "log": ""}
+    except RuntimeError as error:
+        done = {"ok": False, "log": str(error)}
+    Path(course, "done.json").write_text(json.dumps(done | {"notes": Patient.notes}))
 
 
 if __name__ == "__main__":
