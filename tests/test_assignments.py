@@ -2,6 +2,7 @@
 should and right ones nothing, and a class with every kind of bad input gets the right grades."""
 import importlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from zipfile import ZipFile
 import nbformat
 import numpy as np
 import pytest
+import yaml
 from grade import (
     Problem,
     Submission,
@@ -310,6 +312,24 @@ def test_the_full_cycle_for_a_class_of_five(course, tmp_path):
     for student in rows:
         page = (out / "feedback" / student / name / f"{paper_of(course / 'source' / name).stem}.html").read_text()
         assert "Score" in page
+
+
+@pytest.mark.skipif(not BANKS, reason="no problem set")
+def test_the_workflow_prints_the_points_of_one_repository(course, tmp_path, root):
+    name, steps = BANKS[0], yaml.safe_load((root / "assignments" / "github" / "grade.yml").read_text())["jobs"]["grade"]["steps"]
+    (script,) = [step["run"] for step in steps if step.get("name") == "Grade"]
+    tree, own = tmp_path / "course", solutions(course, name)
+    shutil.copytree(root / "tools", tree / "tools")
+    shutil.copytree(root / "assignments", tree / "assignments")
+    shutil.copy(root / "settings.ini", tree)
+    write(course, name, tmp_path / "handed-in", f"{name}-ada", dict(list(own.items())[:1]), signed="Ada")
+    summary, bin = tmp_path / "summary.md", Path(sys.executable).parent
+    environment = os.environ | {"SET": name, "TERM_OF_COURSE": "2026", "GITHUB_STEP_SUMMARY": str(summary), "PATH": f"{bin}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(["bash", "-e", "-c", script], cwd=tree, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    first, second = list(own)[:2]
+    assert re.search(rf"^  {first} +(\d+) of \1$", done.stdout, re.M) and re.search(rf"^  {second} +0 of \d+$", done.stdout, re.M), done.stdout
+    assert first in summary.read_text()
 
 
 def the(notebook, name):

@@ -5,8 +5,8 @@
 The folder is also a course of nbgrader: started in it, `jupyter lab` has the formgrader.
 """
 import argparse
-import importlib.util
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -17,6 +17,7 @@ from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile
 
 import nbformat
+from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parent.parent
 HERE = ROOT / "assignments"
@@ -65,10 +66,7 @@ def lay_out(course: Path, term: str | None = None, home: Path = HERE):
         (folder / "course.py").write_text(shared, encoding="utf-8")
     maker, tables = course / "tables.py", course / "source" / "ps4_collapse"
     if maker.exists() and tables.exists():
-        spec = importlib.util.spec_from_file_location("tables", maker)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        module.write_tables(tables, term_of(course))
+        runpy.run_path(str(maker))["write_tables"](tables, term_of(course))
 
 
 def nbgrader(course: Path, *words: str) -> str:
@@ -229,7 +227,8 @@ def make(course: Path, term: str | None = None, home: Path = HERE, only: str | N
         build_wheel(course)
     archives = [pack(course, name) for name in names]
     with ProcessPoolExecutor(2) as pool:
-        faults = sum(pool.map(faults_of, [course] * len(names), names), [])
+        found = tqdm(pool.map(faults_of, [course] * len(names), names), total=len(names), desc="checked", unit="set")
+        faults = sum(found, [])
     if faults:
         for archive in archives:
             archive.unlink()
