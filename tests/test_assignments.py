@@ -398,14 +398,14 @@ def odd_class(small, tmp_path_factory):
     ("stripped", 8, "the marks of its cells were lost"),
     ("looping", 5, "cell spread_1 did not end within 3 s"),
     ("stuck", 5, "cell spread_1 did not end within 3 s, nor when interrupted"),
-    ("flooding", 8, "cell spread_1 printed megabytes"),
+    ("flooding", 8, "cell spread_1 printed megabytes, which were not kept"),
     ("spying", 8, "refused: os.listdir"),
     ("borrowing", 5, "imports from adrec"),
     ("nameless", 8, "STUDENT is 'Somebody Else'"),
 ])
 def test_a_bad_submission_gets_its_points_and_is_named(odd_class, student, points, why):
     _, reached, looks = odd_class
-    assert reached[student] == points and any(text.startswith(why) for text in looks[student]), looks[student]
+    assert reached[student] == points and any(why in text for text in looks[student]), looks[student]
 
 
 def test_the_class_is_a_course_with_feedback_for_each(odd_class):

@@ -491,7 +491,8 @@ def run_all(submissions, released, out, scratch, jobs, seconds):
     shutil.copytree(out / "source", template / "source")
     wanted = sorted({one.set for one in submissions})
     generate(template, wanted)
-    warm(template)
+    if any("matplotlib" in imports_of(paper_of(out / "release" / name)) for name in wanted):
+        warm(template)
     tasks, alone = [], len({one.student for one in submissions}) == 1
     for number, one in enumerate(submissions):
         if one.path is None:
