@@ -1,5 +1,6 @@
 """The hand-outs of the course: `python tools/assignments.py --out FOLDER` makes the students' versions with nbgrader."""
 import argparse
+import runpy
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,8 @@ def lay_out(course: Path, term: str | None = None):
         shared = shared.replace('TERM = "2026"', f"TERM = {term!r}")
     for name in sets():
         (course / "source" / name / "course.py").write_text(shared, encoding="utf-8")
+    write_tables = runpy.run_path(str(HERE / "tables.py"))["write_tables"]
+    write_tables(course / "source" / "ps4_collapse", term or "2026")
 
 
 def nbgrader(course: Path, *words: str) -> str:
