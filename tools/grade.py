@@ -27,7 +27,7 @@ from zipfile import BadZipFile, ZipFile
 import nbformat
 from tqdm import tqdm
 
-from assignments import ROOT, convert, generate, paper_of, sets, term_of
+from assignments import ROOT, convert, generate, imports_of, paper_of, sets, term_of
 
 DATA = {".csv", ".json", ".npz", ".npy", ".txt", ".parquet"}  # what a student may hand in beside the notebook
 LARGEST = 20_000_000  # bytes of one file
