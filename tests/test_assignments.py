@@ -15,23 +15,15 @@ import nbformat
 import numpy as np
 import pytest
 import yaml
-from grade import (
-    Problem,
-    Submission,
-    answers_of,
-    copies,
-    grade,
-    letters,
-    read_table,
-    repaired,
-    student_of,
-)
+from grade import Problem, grade, read_table
 from grading import autograde, hand_in, solutions
 from nbgrader.api import Gradebook
 from small_course import write_small_course
+from submissions import Submission, answers_of, copies, letters, repaired, student_of
 
 from assignments import HERE, faults_of, make, nbgrader, pack, paper_of, requirements_of, sets
 
+pytestmark = pytest.mark.filterwarnings("ignore:Object of type", "ignore:Non-unique cell id")  # nbgrader and nbformat, about themselves
 BANKS = sorted(path.stem for path in (Path(__file__).parent / "bank").glob("ps*.py"))
 
 
