@@ -36,10 +36,10 @@ reproduce: $(READY) ## train the published comparisons, or GRID="ml-100k"; says 
 
 # Teachers. (The shell has a TERM of its own, which is no term: only one that stands on make's command line counts.)
 assignments: $(READY) ## check the problem sets and write the hand-outs, for TERM=2027, into OUT=build/assignments
-	@$(BIN)/python tools/assignments.py $(if $(OUT),--out $(OUT)) $(if $(filter command%,$(origin TERM)),--term $(TERM))
+	@$(BIN)/python tools/assignments.py $(if $(OUT),--out "$(OUT)") $(if $(filter command%,$(origin TERM)),--term $(TERM))
 
 grade: $(READY) ## grade FOLDER=submissions, or one SET=ps1_noise of it, into OUT=grades
-	@$(BIN)/python tools/grade.py $(FOLDER) $(if $(SET),--set $(SET)) $(if $(OUT),--out $(OUT)) $(if $(COURSE),--course $(COURSE))
+	@$(BIN)/python tools/grade.py "$(or $(FOLDER),submissions)" $(if $(SET),--set $(SET)) $(if $(OUT),--out "$(OUT)") $(if $(COURSE),--course "$(COURSE)")
 
 export: $(READY) ## notebooks -> adrec/
 	@$(BIN)/nbdev_export

@@ -226,7 +226,8 @@ def write_table(path: Path, columns: list[str], rows: list[dict]):
     with path.open("w", newline="", encoding="utf-8-sig") as file:
         table = csv.DictWriter(file, columns, restval="")
         table.writeheader()
-        table.writerows([{key: f"{value:g}" if isinstance(value, float) else value for key, value in row.items()} for row in rows])
+        table.writerows([{key: f"{value:g}" if isinstance(value, float) else value for key, value in row.items()}
+                         for row in rows])
 
 
 def grade(folder: Path, out: Path, course: Path | None, wanted: str | None = None, jobs: int = 2,
@@ -241,9 +242,8 @@ def grade(folder: Path, out: Path, course: Path | None, wanted: str | None = Non
     released = {name: nbformat.read(paper_of(out / "release" / name), 4) for name in known}
     names = {name: paper_of(out / "release" / name).stem for name in known}
     with tempfile.TemporaryDirectory() as scratch:
-        submissions, recognised = collect(folder, released, names, wanted, Path(scratch, "zips"))
-        print(f"{folder}: {recognised}; {len({one.student for one in submissions})} students, "
-              f"{', '.join(sorted({one.set for one in submissions}))}, term {term_of(out)}")
+        submissions, came = collect(folder, released, names, wanted, Path(scratch, "zips"))
+        print(f"{folder}: {came}; {', '.join(sorted({one.set for one in submissions}))}, term {term_of(out)}")
         run_all(submissions, released, out, Path(scratch), jobs, seconds)
     return report(submissions, released, out)
 
@@ -258,26 +258,14 @@ def run_all(submissions, released, out, scratch, jobs, seconds):
     generate(template, wanted)
     if any("matplotlib" in imports_of(paper_of(out / "release" / name)) for name in wanted):
         warm(template)
-    tasks, alone = [], len({one.student for one in submissions}) == 1
-    for number, one in enumerate(submissions):
-        if one.path is None:
-            continue
-        original, notebook = None, None
-        try:
-            if one.path.stat().st_size > LARGEST:
-                raise ValueError(f"it has {one.path.stat().st_size / 1e6:.0f} MB")
-            original = one.path.read_bytes()
-            notebook = nbformat.reads(original.decode(), 4)
-            one.look(*static_looks(one, notebook, released[one.set], alone), *repaired(notebook, released[one.set]))
-            one.answers = answers_of(notebook, released[one.set])
-        except Exception as error:
-            one.look(f"cannot be read as a notebook: {str(error).splitlines()[0][:100]}")
-            notebook = None
-        tasks.append((one, original, notebook, scratch / "marked" / str(number)))
+    alone = len({one.student for one in submissions}) == 1
+    tasks = [(one, *opened(one, released[one.set], alone), scratch / "marked" / str(number))
+             for number, one in enumerate(submissions) if one.path]
     copies(submissions)
     def work(task):
         one, _, notebook, kept = task
-        return mark(one, notebook, template, seconds, kept) if notebook else {"ok": False, "notes": [], "refused": [], "log": ""}
+        nothing = {"ok": False, "notes": [], "refused": [], "log": ""}
+        return mark(one, notebook, template, seconds, kept) if notebook else nothing
     with ThreadPoolExecutor(jobs) as pool:
         pending = {pool.submit(work, task): task for task in tasks}
         for finished in tqdm(as_completed(pending), total=len(tasks), desc="graded", unit="notebook"):
@@ -287,6 +275,22 @@ def run_all(submissions, released, out, scratch, jobs, seconds):
             if not done["ok"] and done["log"]:
                 one.look(f"could not be graded: {done['log'].splitlines()[-1][:200]}")
             enter(out, one, original, done, kept)
+
+
+def opened(one: Submission, released, alone: bool) -> tuple[bytes | None, nbformat.NotebookNode | None]:
+    "The file as it was handed in, and the notebook in it with its tests put back; None for what cannot be read."
+    original = None
+    try:
+        if one.path.stat().st_size > LARGEST:
+            raise ValueError(f"it has {one.path.stat().st_size / 1e6:.0f} MB")
+        original = one.path.read_bytes()
+        notebook = nbformat.reads(original.decode(), 4)
+        one.look(*static_looks(one, notebook, released, alone), *repaired(notebook, released))
+        one.answers = answers_of(notebook, released)
+        return original, notebook
+    except Exception as error:  # whatever a file may hold, the others are graded
+        one.look(f"cannot be read as a notebook: {(str(error) or type(error).__name__).splitlines()[0][:100]}")
+        return original, None
 
 
 def warm(course: Path):
@@ -330,6 +334,7 @@ def report(submissions, released, out) -> list[dict]:
 def print_points(row: dict, most: dict[str, float]):
     "The points of one student, question by question."
     width = max(map(len, most))
+    print(f"{row['set']}, {row['student']}:")
     for question, points in most.items():
         print(f"  {question:{width}}  {float(row[question]):g} of {points:g}")
     print(f"  {'':{width}}  {row['points']:g} of {row['max']:g}")
@@ -350,8 +355,9 @@ def main():
         rows = grade(wanted.folder, wanted.out, course, wanted.set or None, wanted.jobs, wanted.seconds)
     except Problem as problem:
         sys.exit(str(problem))
-    if len(rows) == 1:
-        print_points(rows[0], most_of(nbformat.read(paper_of(wanted.out / "release" / rows[0]["set"]), 4)))
+    if len({row["student"] for row in rows}) == 1:
+        for row in rows:
+            print_points(row, most_of(nbformat.read(paper_of(wanted.out / "release" / row["set"]), 4)))
     looks = read_table(wanted.out / "needs_a_look.csv")
     print(wanted.out / "grades.csv")
     print(wanted.out / "needs_a_look.csv", f"({len({(row['student'], row['set']) for row in looks})} submissions)")

@@ -110,7 +110,7 @@ def papers_of(entry: Path, unpacked: Path) -> list[Path]:
 
 
 def people_in(folder: Path, tasks: set[str], unpacked: Path) -> tuple[list[Person], str]:
-    "The students in a folder, and in words what stood for them."
+    "The students in a folder, and in words how they came."
     people, kinds = {}, Counter()
     for entry in sorted(folder.iterdir()):
         kind = "folders" if entry.is_dir() else {".zip": "zips", ".ipynb": "notebooks"}.get(entry.suffix)
@@ -126,7 +126,8 @@ def people_in(folder: Path, tasks: set[str], unpacked: Path) -> tuple[list[Perso
             person.notes.append(f"{entry.name} cannot be unpacked: {error}")
     if not people:
         raise Problem(f"{folder} holds no submission: a folder, a zip or a notebook per student")
-    return list(people.values()), ", ".join(f"{number} {kind}" for kind, number in kinds.items())
+    came = [f"{number} {kind}" for kind, number in kinds.items()]
+    return list(people.values()), f"{', '.join(came)}, {len(people)} student{'s' * (len(people) > 1)}"
 
 
 def collect(folder: Path, released: dict, names: dict[str, str], wanted: str | None, unpacked: Path) -> tuple[list[Submission], str]:
