@@ -554,6 +554,10 @@ BANK["places"] = Question(
                 level = (scores == own).sum(dim=1) - 1
                 return (scores > own).sum(dim=1) + level // 2
             """, "places_2"),
+        wrong("the place of the example", """
+            def places(scores, answers):
+                return torch.full((len(scores),), 2)
+            """, "places_1", "places_2"),
     ],
     right=[
         right("at least as high, without itself", """
@@ -584,6 +588,11 @@ BANK["places"] = Question(
                 rising = scores.sort(dim=1).values
                 lower = torch.searchsorted(rising, own, right=False).squeeze(1)
                 return scores.shape[1] - lower - 1
+            """),
+        right("the places of all items, and one of them picked", """
+            def places(scores, answers):
+                all_places = (scores[:, None, :] >= scores[:, :, None]).sum(dim=2) - 1
+                return all_places[range(len(answers)), answers - 1]
             """),
         right("numpy", """
             def places(scores, answers):
@@ -653,6 +662,13 @@ BANK["hr_and_ndcg"] = Question(
                 hit = (places < k).double()
                 return hit.mean().item() / k, (hit / torch.log2(places + 2.0)).mean().item()
             """, "hr_and_ndcg_1"),
+        wrong("reads a global K", """
+            K = 10
+
+            def hr_and_ndcg(places, k):
+                hit = (places < K).double()
+                return hit.mean().item(), (hit / torch.log2(places + 2.0)).mean().item()
+            """, "hr_and_ndcg_1", "hr_and_ndcg_3"),
     ],
     right=[
         right("a loop", """
@@ -701,6 +717,12 @@ BANK["hr_and_ndcg"] = Question(
                 hits = places[places < k].double()
                 ndcg = (np.log(2) / torch.log(hits + 2)).sum() / len(places)
                 return len(hits) / len(places), float(ndcg)
+            """),
+        right("clamped places, the last of which earns nothing", """
+            def hr_and_ndcg(places, k):
+                p = places.clamp(max=k)
+                gains = torch.cat([1 / torch.log2(torch.arange(2, k + 2).double()), torch.zeros(1)])
+                return 1 - (p == k).double().mean().item(), gains[p].mean().item()
             """),
         right("a dictionary, returned as a list", """
             def hr_and_ndcg(places, k):
