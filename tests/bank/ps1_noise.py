@@ -239,6 +239,10 @@ BANK["betas_from_snr"] = Question(
                 left = np.sqrt(snr / (1 + snr))
                 return 1 - left / np.concatenate([[1.0], left[:-1]])
             """, "betas_from_snr_1", "betas_from_snr_2"),
+        wrong("the numbers of the example", """
+            def betas_from_snr(snr):
+                return np.resize([1 / 4, 1 / 3], len(snr))
+            """, "betas_from_snr_1", "betas_from_snr_2"),
     ],
     right=[
         right("a loop that remembers what is left", """
@@ -287,6 +291,13 @@ BANK["betas_from_snr"] = Question(
                     signal, noise = (1 - b) * signal, (1 - b) * noise + b
                     betas.append(b)
                 return np.array(betas)
+            """),
+        right("a recursive function", """
+            def betas_from_snr(snr, left=1.0):
+                if len(snr) == 0:
+                    return np.array([])
+                wanted = snr[0] / (1 + snr[0])
+                return np.append(1 - wanted / left, betas_from_snr(snr[1:], wanted))
             """),
         right("filled into an empty array", """
             def betas_from_snr(snr):
