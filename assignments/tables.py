@@ -1,4 +1,4 @@
-"""The anonymous tables of problem set 4. Students get the file that this writes, and never this code."""
+"""The anonymous tables of problem set 4. Students get what this writes, and never this code."""
 import hashlib
 from pathlib import Path
 
@@ -9,7 +9,7 @@ DRAWS, ITEMS, DIM, GROUPS = 16, 240, 16, 6
 
 
 def write_tables(folder: Path, term: str):
-    "Writes `tables.npz`: 16 draws of four item tables, and the groups of the items; other terms differ."
+    "Writes `tables.npz`: 16 draws of four item tables, and the items' groups; a term has its own."
     rng = np.random.default_rng(list(hashlib.sha256(f"tables/{term}".encode()).digest()))
     tables = np.empty((DRAWS, 4, ITEMS, DIM), dtype=np.float16)
     labels = np.empty((DRAWS, ITEMS), dtype=np.int8)

@@ -33,7 +33,8 @@ def test_every_table_is_of_one_kind(tmp_path, term):
     assert file.stat().st_size < 600_000
     with np.load(file, allow_pickle=False) as held:
         tables, labels = held["tables"], held["labels"]
-    kinds = [tuple(kind_of(t.astype(float), own) for t in four) for four, own in zip(tables, labels)]
+    kinds = [tuple(kind_of(table.astype(float), own) for table in four)
+             for four, own in zip(tables, labels)]
     assert all(len(set(four)) >= 3 for four in kinds)
     assert len(set(kinds)) > 8, "students whose numbers differ would have the same words"
 

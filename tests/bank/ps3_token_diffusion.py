@@ -61,8 +61,8 @@ def draw_steps(users, length, steps, level, generator):
 def draw_steps(users, length, steps, level, generator):
     rows = []
     for _ in range(users):
-        if level == "token": rows.append(torch.randint(steps, (length,), generator=generator))
-        else: rows.append(torch.full((length,), torch.randint(steps, (), generator=generator).item()))
+        width = length if level == "token" else 1
+        rows.append(torch.randint(steps, (width,), generator=generator).expand(length))
     return torch.stack(rows)
 """),
             Right("weights for a lottery", """
@@ -129,8 +129,8 @@ def noise_targets(x0, t, eps, alpha_bar):
 """),
             Right("einsum", """
 def noise_targets(x0, t, eps, alpha_bar):
-    kept = alpha_bar[t]
-    return torch.einsum("bl,bld->bld", kept.sqrt(), x0) + torch.einsum("bl,bld->bld", (1 - kept).sqrt(), eps)
+    kept, rule = alpha_bar[t], "bl,bld->bld"
+    return torch.einsum(rule, kept.sqrt(), x0) + torch.einsum(rule, (1 - kept).sqrt(), eps)
 """),
             Right("in float64", """
 def noise_targets(x0, t, eps, alpha_bar):
@@ -331,7 +331,7 @@ def denoise_last(known, denoise, a, b, s, noise):
 def denoise_last(known, denoise, a, b, s, noise):
     x, T = noise[0], len(a)
     for t, at, bt, st, fresh in zip(range(T)[::-1], a.flip(0), b.flip(0), s.flip(0), noise[1:]):
-        steps = torch.cat([torch.zeros(known.shape[:2]), torch.full((len(known), 1), float(t))], 1).long()
+        steps = torch.hstack([torch.zeros(known.shape[:2]).long(), torch.full((len(known), 1), t)])
         x = bt * x + at * denoise(torch.cat([known, x[:, None]], 1), steps)[:, -1] + st * fresh
     return x
 """),
@@ -339,7 +339,8 @@ def denoise_last(known, denoise, a, b, s, noise):
 def denoise_last(known, denoise, a, b, s, noise):
     def down(x, t, rest):
         if t < 0: return x
-        steps = (torch.arange(known.shape[1] + 1) == known.shape[1]).long().expand(len(known), -1) * t
+        last = torch.arange(known.shape[1] + 1) == known.shape[1]
+        steps = last.long().expand(len(known), -1) * t
         guess = denoise(torch.cat([known, x[:, None]], dim=1), steps)[:, -1]
         return down(a[t] * guess + b[t] * x + s[t] * rest[0], t - 1, rest[1:])
     return down(noise[0], len(a) - 1, noise[1:])
@@ -524,7 +525,7 @@ def read_history(x, layers):
 def read_last(token, caches, layers):
     for i, w in enumerate(layers):
         keys, values = caches[i]
-        caches[i] = (torch.cat([keys, (token @ w[1])[:, None]], 1), torch.cat([values, (token @ w[2])[:, None]], 1))
+        caches[i] = tuple(torch.cat([old, (token @ m)[:, None]], 1) for old, m in zip(caches[i], w[1:]))
         token = token + attend_one(token, keys, values, w)
     return token
 """, {"cached_stack_3"}),

@@ -319,7 +319,8 @@ def neighbour_lift(table, labels, k):
     unit = table / np.linalg.norm(table, axis=1, keepdims=True)
     nearest = np.argsort(-(unit @ unit.T), axis=1)[:, :k]
     n, counts = len(labels), np.bincount(labels)
-    return float((labels[nearest] == labels[:, None]).mean() * n * (n - 1) / (counts * (counts - 1)).sum())
+    share = (labels[nearest] == labels[:, None]).mean()
+    return float(share * n * (n - 1) / (counts * (counts - 1)).sum())
 """, {"neighbour_lift_2", "neighbour_lift_3"}),
             Wrong("an item is its own pair in the chance", """
 def neighbour_lift(table, labels, k):
@@ -329,20 +330,23 @@ def neighbour_lift(table, labels, k):
     chance = ((np.bincount(labels) / len(labels)) ** 2).sum()
     return float((labels[nearest] == labels[:, None]).mean() / chance)
 """, {"neighbour_lift_1", "neighbour_lift_3"}),
-            Wrong("one over the number of groups for the chance", """
+            Wrong("reads a global: ten neighbours, whatever was asked", """
+how_many = 10
 def neighbour_lift(table, labels, k):
     unit = table / np.linalg.norm(table, axis=1, keepdims=True)
-    cosines = unit @ unit.T - 9 * np.eye(len(unit))
-    nearest = np.argsort(-cosines, axis=1)[:, :k]
-    return float((labels[nearest] == labels[:, None]).mean() * len(np.unique(labels)))
-""", {"neighbour_lift_1", "neighbour_lift_3"}),
+    nearest = np.argsort(9 * np.eye(len(unit)) - unit @ unit.T, axis=1)[:, :how_many]
+    n, counts = len(labels), np.bincount(labels)
+    share = (labels[nearest] == labels[:, None]).mean()
+    return float(share * n * (n - 1) / (counts * (counts - 1)).sum())
+""", {"neighbour_lift_1", "neighbour_lift_2", "neighbour_lift_3"}),
             Wrong("distances, not angles", """
 def neighbour_lift(table, labels, k):
     gaps = ((table[:, None] - table) ** 2).sum(axis=2)
     np.fill_diagonal(gaps, np.inf)
     nearest = np.argsort(gaps, axis=1)[:, :k]
     n, counts = len(labels), np.bincount(labels)
-    return float((labels[nearest] == labels[:, None]).mean() * n * (n - 1) / (counts * (counts - 1)).sum())
+    share = (labels[nearest] == labels[:, None]).mean()
+    return float(share * n * (n - 1) / (counts * (counts - 1)).sum())
 """, {"neighbour_lift_4"}),
             Wrong("the share, without the chance", """
 def neighbour_lift(table, labels, k):
@@ -354,9 +358,10 @@ def neighbour_lift(table, labels, k):
             Wrong("one neighbour too few", """
 def neighbour_lift(table, labels, k):
     unit = table / np.linalg.norm(table, axis=1, keepdims=True)
-    nearest = np.argsort(-(unit @ unit.T), axis=1)[:, 1:k] if k > 1 else np.argsort(-(unit @ unit.T), axis=1)[:, 1:2]
+    nearest = np.argsort(-(unit @ unit.T), axis=1)[:, 1:max(k, 2)]
     n, counts = len(labels), np.bincount(labels)
-    return float((labels[nearest] == labels[:, None]).mean() * n * (n - 1) / (counts * (counts - 1)).sum())
+    share = (labels[nearest] == labels[:, None]).mean()
+    return float(share * n * (n - 1) / (counts * (counts - 1)).sum())
 """, {"neighbour_lift_3"}),
         ],
         right=[
@@ -449,11 +454,13 @@ def examine(tables, labels):
 _PARTS = dict(
     rank_of="table - table.mean(axis=0)", itself="-9",
     cosine="(_cosines(table).sum() - len(table)) / (len(table) * (len(table) - 1))",
-    rule='"cone" if cosine > 0.5 else "low rank" if rank < 8 else "healthy" if lift > 2 else "noise"')
+    cone="cosine > 0.5", flat="rank < 8", well="lift > 2")
 
 
 def _examine(**other):
-    return _EXAMINE.format(**_PARTS | other)
+    parts = _PARTS | other
+    rule = '"cone" if {cone} else "low rank" if {flat} else "healthy" if {well} else "noise"'
+    return _EXAMINE.format(**{"rule": rule.format(**parts)} | parts)
 
 
 BANK["examine"] = Question(
@@ -462,7 +469,7 @@ BANK["examine"] = Question(
             rule='"low rank" if rank < 8 else "healthy" if lift > 2 else "noise"'),
             {"examine_4", "examine_5"}),
         Wrong("the highest rank is taken for the best health", _examine(
-            rule='"cone" if cosine > 0.5 else "low rank" if rank < 8 else "healthy" if rank > 15.6 else "noise"'),
+            well="rank > 15.6"),
             {"examine_4", "examine_5"}),
         Wrong("the tables of somebody else", """
 def examine(tables, labels):
@@ -470,27 +477,30 @@ def examine(tables, labels):
             {name: {"effective rank": 15.8, "mean cosine": 0.0, "lift": 1.0} for name in "ABCD"})
 """, {"examine_1", "examine_2", "examine_3", "examine_5"}),
         Wrong("rank without centring, and a cone taken for a flat table", _examine(
-            rank_of="table", rule='"low rank" if rank < 10 else "cone" if cosine > 0.5 else "healthy" if lift > 2 else "noise"'),
+            rank_of="table", cone="rank >= 10 and cosine > 0.5", flat="rank < 10"),
             {"examine_1", "examine_4", "examine_5"}),
         Wrong("an item is its own neighbour", _examine(itself="1"), {"examine_3"}),
-        Wrong("the mean cosine with the diagonal", _examine(cosine="_cosines(table).mean()"), {"examine_2"}),
+        Wrong("the mean cosine with the diagonal", _examine(
+            cosine="_cosines(table).mean()"), {"examine_2"}),
     ],
     right=[
         Right("helpers, and a rule with other limits", _examine(
-            rule='"cone" if cosine > 0.3 else "low rank" if rank < 11 else "healthy" if lift > 1.7 else "noise"')),
-        Right("the mean cosine by the mean direction", _examine(
-            cosine="(len(table) * ((table / np.linalg.norm(table, axis=1)[:, None]).mean(axis=0) ** 2).sum() - 1) / (len(table) - 1)")),
+            cone="cosine > 0.3", flat="rank < 11", well="lift > 2.7")),
+        Right("the mean cosine without the diagonal", _examine(
+            cosine="np.mean(_cosines(table)[~np.eye(len(table), dtype=bool)])")),
         Right("the rank by rotating first", _examine(
-            rank_of="(table - table.mean(axis=0)) @ np.linalg.qr(np.vander(np.arange(1, 17) / 8))[0]")),
+            rank_of="(table - table.mean(axis=0)) @ np.linalg.qr(np.ones((16, 16)) + np.eye(16))[0]")),
         Right("in float32", _examine(rank_of="(table - table.mean(axis=0)).astype(np.float32)")),
         Right("limits from noise of this shape", """
 _rng = np.random.default_rng(0)
-""" + _examine(rule='"cone" if cosine > 0.5 else "low rank" if rank < 0.8 * _rank(_rng.normal(size=table.shape)) '
-               'else "healthy" if lift > 1.5 * _lift(table, _rng.permutation(labels)) else "noise"')),
+""" + _examine(flat="rank < 0.8 * _rank(_rng.normal(size=table.shape))",
+               well="lift > 1.7 * _lift(table, _rng.permutation(labels))")),
         Right("numbers of Python", _examine() + """
 _first = examine
 def examine(tables, labels):
     words, numbers = _first(tables, labels)
-    return words, {name: {key: round(float(v), 4) for key, v in of.items()} for name, of in numbers.items()}
+    rounded = {name: {key: round(float(value), 4) for key, value in numbers[name].items()}
+               for name in numbers}
+    return words, rounded
 """),
     ])
