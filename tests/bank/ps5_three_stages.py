@@ -3,7 +3,6 @@ from textwrap import dedent
 
 from grading import Question, Right, Wrong
 
-
 def wrong(mistake, code, *loses):
     return Wrong(mistake, dedent(code).strip(), set(loses))
 
