@@ -5,9 +5,13 @@ from pathlib import Path
 
 import nbformat
 from nbgrader.api import Gradebook
+from nbgrader.converters import Autograde
+from nbgrader.preprocessors import Execute
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tools"))
-from assignments import lay_out, nbgrader  # noqa: E402
+from kernels import KERNELS  # noqa: E402
+
+from assignments import convert, lay_out, nbgrader  # noqa: E402
 
 @dataclass
 class Wrong:
@@ -58,9 +62,16 @@ def solutions(course: Path, problem_set: str) -> dict[str, str]:
     return {mark["grade_id"]: source for mark, source in marks if mark.get("solution")}
 
 
+class QuickExecute(Execute):
+    "nbgrader's execution in kernels that start at once, where there are any: see tools/kernels.py."
+    def __init__(self, *parts, **options):
+        super().__init__(*parts, **{**KERNELS, **options})
+
+
 def autograde(course: Path, problem_set: str) -> dict[str, dict[str, tuple[float, float]]]:
-    "Marks every submission with `nbgrader autograde`; student -> test cell -> (points, points at most)."
-    nbgrader(course, "autograde", problem_set)
+    "Marks every submission with nbgrader's autograder; student -> test cell -> (points, points at most)."
+    steps = Autograde.class_traits()["autograde_preprocessors"].default()
+    convert(course, "Autograde", problem_set, autograde_preprocessors=[QuickExecute if step is Execute else step for step in steps])
     with Gradebook(f"sqlite:///{course}/gradebook.db", "adrec") as book:
         return {submission.student.id: {grade.cell.name: (grade.auto_score, grade.max_score)
                                         for paper in submission.notebooks for grade in paper.grades}

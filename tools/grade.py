@@ -7,269 +7,34 @@ notebook. nbgrader marks each one in a course of its own, in which there is nobo
 grades.csv, needs_a_look.csv, a feedback page per student, and the whole class as a course of nbgrader for the formgrader.
 """
 import argparse
-import ast
 import csv
 import json
 import os
-import re
 import shutil
 import site
 import subprocess
 import sys
 import tempfile
-import unicodedata
 import warnings
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, field
 from pathlib import Path
-from zipfile import BadZipFile, ZipFile
 
 import nbformat
+from submissions import (
+    DATA,
+    LARGEST,
+    Problem,
+    Submission,
+    answers_of,
+    collect,
+    copies,
+    id_of,
+    repaired,
+    static_looks,
+)
 from tqdm import tqdm
 
-from assignments import ROOT, convert, generate, paper_of, sets, term_of
-
-DATA = {".csv", ".json", ".npz", ".npy", ".txt", ".parquet"}  # what a student may hand in beside the notebook
-LARGEST = 20_000_000  # bytes of one file
-CHANCE = 120  # characters, spaces and comments aside, that two students may write alike in their answers together
-SKIPPED = re.compile(r"^[._]|checkpoint|__MACOSX|^venv$|^node_modules$")
-OURS = re.compile(r"\b(?:def\s+(written_here|rng_of|seed_of)\b|(written_here|rng_of|seed_of)\s*=[^=])|\b(get_ipython)\(")
-
-
-class Problem(Exception):
-    "Something that the caller must change; its text is one line."
-
-
-@dataclass
-class Submission:
-    "One student's notebook of one problem set."
-    student: str
-    set: str
-    path: Path | None  # None: not handed in
-    looks: list[str] = field(default_factory=list)
-    answers: dict[str, str] = field(default_factory=dict)
-
-    def look(self, *found):
-        "Notes why the teacher should look at it."
-        self.looks += [text for text in found if text not in self.looks]
-
-
-# ---- who handed in what
-
-def student_of(name: str, papers: set[str]) -> str:
-    "The student in the name of a file or folder, as an id for nbgrader; '' where there is none."
-    name = unicodedata.normalize("NFKC", name)
-    name = re.sub(r"_\d+_assignsubmission_.*$", "", name)  # Moodle
-    for paper in sorted(papers, key=len, reverse=True):    # GitHub Classroom puts the name of the task before it
-        slug = re.sub(r"[\W_]+", "[-_ ]", paper)
-        name = re.sub(rf"^{slug}($|[-_ ]+)|(^|[-_ ]+){slug}$", "", name, flags=re.I)
-    return re.sub(r"[^\w.-]+", "_", name.strip()).strip("._-")
-
-
-def notebooks_in(folder: Path) -> list[Path]:
-    "The notebooks below a folder; links are not followed, nor copies of editors taken."
-    found = []
-    for path, folders, files in os.walk(folder):
-        folders[:] = sorted(f for f in folders if not SKIPPED.search(f) and not Path(path, f).is_symlink())
-        found += [Path(path, f) for f in sorted(files) if f.endswith(".ipynb") and not SKIPPED.search(f)
-                  and not Path(path, f).is_symlink()]
-    return found
-
-
-def unpack(archive: Path, folder: Path) -> Path:
-    "Unpacks the notebooks and data of a zip, flat in their folders, none of them larger than `LARGEST`."
-    with ZipFile(archive) as file:
-        for info in file.infolist():
-            if not info.is_dir() and Path(info.filename).suffix in DATA | {".ipynb"} and info.file_size < LARGEST:
-                file.extract(info, folder)  # which keeps names inside the folder
-    return folder
-
-
-def set_of(paper: Path, released: dict[str, nbformat.NotebookNode], names: dict[str, str]) -> str | None:
-    "The problem set that a notebook answers: by the ids of its cells, else by their text, else by its name."
-    try:
-        cells = nbformat.read(paper, 4).cells
-    except Exception:
-        return next((name for name, stem in names.items() if stem == paper.stem), None)
-    ids, texts = {id_of(cell) for cell in cells}, {cell.source.strip() for cell in cells}
-    def alike(name):
-        theirs = released[name].cells
-        return (len(ids & {id_of(cell) for cell in theirs} - {None}),
-                len(texts & {cell.source.strip() for cell in theirs if locked(cell)}), paper.stem == names[name])
-    best = max(released, key=alike)
-    return best if any(alike(best)) else None
-
-
-def id_of(cell) -> str | None:
-    "nbgrader's id of a cell."
-    return cell.metadata.get("nbgrader", {}).get("grade_id")
-
-
-def locked(cell) -> bool:
-    "Whether a cell is one of the tests, or another that students leave as it is."
-    return bool(cell.metadata.get("nbgrader", {}).get("locked"))
-
-
-def collect(folder: Path, released: dict, names: dict[str, str], wanted: str | None, unpacked: Path):
-    "The submissions in a folder, in the order of the students, and in words how they were recognised."
-    papers, people, said = {*names, *names.values()}, {}, {}
-    for entry in sorted(folder.iterdir()):
-        kind = "folder" if entry.is_dir() else entry.suffix.lower().lstrip(".")
-        if SKIPPED.search(entry.name) or entry.is_symlink() or kind not in ("folder", "zip", "ipynb"):
-            continue
-        student = student_of(entry.name if kind == "folder" else entry.stem, papers) or student_of(folder.resolve().name, papers)
-        broken = None
-        try:
-            found = [entry] if kind == "ipynb" else notebooks_in(unpack(entry, unpacked / entry.stem) if kind == "zip" else entry)
-        except (BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
-            found, broken = [], f"{entry.name} cannot be unpacked: {error}"
-        if kind == "folder" and not found and any(entry.glob("*.zip")):  # Moodle, where a zip was handed in
-            (archive,) = sorted(entry.glob("*.zip"))[:1]
-            found = notebooks_in(unpack(archive, unpacked / entry.name))
-        key = student.casefold()
-        name, papers_of, notes = people.setdefault(key, (student, [], []))
-        papers_of += found
-        notes += [broken] if broken else []
-        said[kind] = said.get(kind, 0) + 1
-    if not people:
-        raise Problem(f"{folder} holds no submission: a folder, a zip or a notebook per student")
-    submissions = []
-    for student, found, notes in people.values():
-        theirs: dict[str | None, list[Path]] = {}
-        for paper in found:
-            theirs.setdefault(set_of(paper, released, names), []).append(paper)
-        strange = [paper.name for paper in theirs.pop(None, [])]
-        for name, choice in theirs.items():
-            if wanted and name != wanted:
-                continue
-            right = [paper for paper in choice if paper.stem == names[name]]
-            best = max(right or choice, key=lambda paper: paper.stat().st_mtime)
-            one = Submission(student, name, best)
-            if len(choice) > 1:
-                one.look(f"{len(choice)} notebooks of this set, graded is {best.name}: {', '.join(p.name for p in choice)}")
-            elif best.stem != names[name] and best.parent != folder:
-                one.look(f"renamed: {best.name} instead of {names[name]}.ipynb")
-            one.look(*notes, *(f"not of this course: {other}" for other in strange))
-            submissions.append(one)
-        if not theirs:
-            submissions.append(Submission(student, wanted or "", None, [*notes, *(f"not of this course: {other}" for other in strange)]))
-    asked = [wanted] if wanted else sorted({one.set for one in submissions if one.set})
-    for student in {one.student for one in submissions}:
-        mine = [one for one in submissions if one.student == student]
-        notes = [text for one in mine if not one.set for text in one.looks]
-        submissions += [Submission(student, name, None, ["no notebook of this set", *notes])
-                        for name in asked if name not in {one.set for one in mine if one.path}]
-    submissions = [one for one in submissions if one.set and (one.path or one.looks[:1] == ["no notebook of this set"])]
-    words = {"folder": "folders", "zip": "zips", "ipynb": "notebooks"}
-    return sorted(submissions, key=lambda one: (one.student, one.set)), ", ".join(f"{n} {words[kind]}" for kind, n in said.items())
-
-
-# ---- what a notebook looks like before it is run
-
-def repaired(notebook: nbformat.NotebookNode, released: nbformat.NotebookNode) -> list[str]:
-    "Puts the tests of a notebook back as they were handed out, and says which were not so."
-    known, found = {id_of(cell): cell for cell in released.cells if id_of(cell)}, []
-    if not any(id_of(cell) in known for cell in notebook.cells):
-        match_by_text(notebook, known)
-        found.append("the marks of its cells were lost, perhaps in another editor: matched by their text")
-    at: dict[str, list[int]] = {}
-    for index, cell in enumerate(notebook.cells):
-        at.setdefault(id_of(cell), []).append(index)
-    for name, places in at.items():
-        for index in places[:-1] if name in known else places:  # the last of several counts
-            notebook.cells[index].metadata.pop("nbgrader", None)
-        if name in known and len(places) > 1:
-            found.append(f"cell {name} stands there {len(places)} times")
-    for name, cell in known.items():
-        if name not in at:
-            continue
-        theirs = notebook.cells[at[name][-1]]
-        if locked(cell) and any(notebook.cells[index].source != cell.source for index in at[name]):
-            found.append(f"test cell {name} was changed, and put back")
-        fresh = nbformat.from_dict(cell)
-        fresh.source = cell.source if locked(cell) else theirs.source
-        notebook.cells[at[name][-1]] = fresh
-    order = [id_of(cell) for cell in notebook.cells if id_of(cell)]
-    if order != [name for name in known if name in at]:
-        found.append("cells were moved")
-    for position, (name, cell) in enumerate(known.items()):
-        if name not in at:
-            earlier = set(list(known)[:position])
-            place = max((i for i, other in enumerate(notebook.cells) if id_of(other) in earlier), default=-1)
-            notebook.cells.insert(place + 1, nbformat.from_dict(cell))
-            found.append(f"{'test' if locked(cell) else 'answer'} cell {name} was deleted, and put back")
-    notebook.metadata = nbformat.from_dict(released.metadata)
-    notebook.nbformat, notebook.nbformat_minor = released.nbformat, released.nbformat_minor
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # ids that are there twice, or not at all
-        nbformat.validator.normalize(notebook)
-    return found
-
-
-def match_by_text(notebook, known):
-    "Finds the tests of a notebook by their text, and the answers by the line with their `def`."
-    for cell in known.values():
-        start = next((line for line in cell.source.split("\n") if re.match(r"(def|class) ", line)), None)
-        for theirs in notebook.cells:
-            same = theirs.source.strip() == cell.source.strip() if locked(cell) else start and start in theirs.source
-            if same and not id_of(theirs):
-                theirs.metadata["nbgrader"] = dict(cell.metadata["nbgrader"])
-
-
-def static_looks(one: Submission, notebook, released, alone: bool) -> list[str]:
-    "What can be seen in a notebook without running it."
-    found, given = [], {cell.source for cell in released.cells}
-    own = [cell.source for cell in notebook.cells if cell.cell_type == "code" and cell.source not in given]
-    if any(re.search(r"^\s*(import|from)\s+adrec\b|['\"]adrec[.\w]*['\"]", text, re.M) for text in own) and not any(
-            re.search(r"^\s*(import|from)\s+adrec\b", text, re.M) for text in given):
-        found.append("imports from adrec")
-    words = {word for text in own for groups in OURS.findall(text) for word in groups if word}
-    found += [f"its own code redefines or calls {word}" for word in sorted(words)]
-    name = student_written_in(notebook)
-    if name is not None and not name.strip():
-        found.append("STUDENT is empty")
-    elif name is not None and not alone and letters(name) != letters(one.student):
-        found.append(f"STUDENT is {name!r}")
-    return found
-
-
-def student_written_in(notebook) -> str | None:
-    "The value of STUDENT in a notebook; None where the set has no such cell."
-    for cell in notebook.cells:
-        if cell.cell_type == "code" and (match := re.search(r"^STUDENT\s*=\s*(.+?)\s*(#.*)?$", cell.source, re.M)):
-            try:
-                return str(ast.literal_eval(match[1]))
-            except (ValueError, SyntaxError):
-                return match[1]
-    return None
-
-
-def letters(name: str) -> str:
-    "A name without what file systems and course pages change in it: the order of its words, capitals, accents, signs."
-    plain = unicodedata.normalize("NFKD", name).casefold()
-    return " ".join(sorted(re.findall(r"[^\W_\d]+", "".join(c for c in plain if not unicodedata.combining(c)))))
-
-
-def answers_of(notebook, released) -> dict[str, str]:
-    "What a student wrote into the answer cells: id -> the lines that were not there, without comments and spaces."
-    given = {id_of(cell): set(map(str.strip, cell.source.split("\n"))) for cell in released.cells if id_of(cell)}
-    written = {}
-    for cell in notebook.cells:
-        if id_of(cell) in given and not locked(cell):
-            lines = [re.sub(r"#.*", "", line) if cell.cell_type == "code" else line for line in cell.source.split("\n")]
-            written[id_of(cell)] = "".join("".join(line.split()) for line in lines if line.strip() not in given[id_of(cell)])
-    return written
-
-
-def copies(submissions: list[Submission]):
-    "Notes where two students have the same text in answers, and more of it than chance explains."
-    for one in submissions:
-        for other in submissions:
-            if other is not one and other.set == one.set:
-                same = {cell: text for cell, text in one.answers.items() if text and other.answers.get(cell) == text}
-                if sum(map(len, same.values())) >= CHANCE:
-                    one.look(f"the same text as {other.student} in {', '.join(same)}")
-
+from assignments import ROOT, convert, generate, imports_of, paper_of, sets, term_of
 
 # ---- marking one submission where nobody else is
 
@@ -491,7 +256,8 @@ def run_all(submissions, released, out, scratch, jobs, seconds):
     shutil.copytree(out / "source", template / "source")
     wanted = sorted({one.set for one in submissions})
     generate(template, wanted)
-    warm(template)
+    if any("matplotlib" in imports_of(paper_of(out / "release" / name)) for name in wanted):
+        warm(template)
     tasks, alone = [], len({one.student for one in submissions}) == 1
     for number, one in enumerate(submissions):
         if one.path is None:

@@ -39,7 +39,7 @@ class Patient(Execute):
     def preprocess_cell(self, cell, resources, index):
         if cell.cell_type != "code":
             return cell, resources
-        self.printed = 0
+        self.printed, self.flooded = 0, False
         left = self.end - time.monotonic()
         if left < 1:
             self.fail(cell, index, "TimeoutError", "the notebook as a whole took too long: this cell was not run")
@@ -94,8 +94,9 @@ class Patient(Execute):
         if kind == "stream" or kind in ("display_data", "execute_result"):
             self.printed += len(content.get("text", "")) + sum(len(str(value)) for value in content.get("data", {}).values())
             if self.printed > MOST * (50 if kind == "display_data" else 1):  # figures are large
-                if not any("more was printed" in note for note in self.notes[-1:]):
-                    self.note(cell_index, "printed megabytes: more was printed than is kept")
+                if not self.flooded:
+                    self.note(cell_index, "printed megabytes, which were not kept")
+                self.flooded = True
                 if kind != "execute_result":
                     return None
                 content["data"] = {"text/plain": content["data"].get("text/plain", "")[:1000]}
