@@ -40,21 +40,10 @@ BANK["plan"] = Question(
             def plan(full):
                 return {"full": full, "no warm-up": {"warm_up": 0}, "scratch": {"pre_train": 0}, "silent": {"noise_scale": 0}}
             """, "plan_2"),
-        wrong("a slip of the pen makes a new option", """
-            def plan(full):
-                return {"full": full, "frozen": {**full, "freeze_item": True}, "no warm-up": {**full, "warmup": 0},
-                        "scratch": {**full, "pretrain": 0}}
-            """, "plan_2"),
         wrong("reads the global FULL", """
             def plan(full):
                 return {"full": {**FULL}, "no warm-up": {**FULL, "warm_up": 0}, "scratch": {**FULL, "pre_train": 0},
                         "silent": {**FULL, "noise_scale": 0}}
-            """, "plan_1", "plan_2"),
-        wrong("the full recipe is written out", """
-            def plan(full):
-                recipe = dict(epochs=24, pre_train=0.5, warm_up=3, freeze_items=False, noise_scale=0.001)
-                return {"full": recipe, "no warm-up": recipe | {"warm_up": 0}, "frozen": recipe | {"freeze_items": True},
-                        "twice": recipe | {"epochs": 48}}
             """, "plan_1", "plan_2"),
         wrong("the full recipe is left out", """
             def plan(full):
@@ -66,15 +55,6 @@ BANK["plan"] = Question(
                 return {"full": full, "three stages": {**full}, "no warm-up": {**full, "warm_up": 0},
                         "scratch": {**full, "pre_train": 0}, "silent": {**full, "noise_scale": 0}}
             """, "plan_2"),
-        wrong("two variants only", """
-            def plan(full):
-                return {"full": full, "no warm-up": {**full, "warm_up": 0}, "scratch": {**full, "pre_train": 0}}
-            """, "plan_3"),
-        wrong("the same variant twice", """
-            def plan(full):
-                without = {**full, "pre_train": 0}
-                return {"full": full, "no pre-training": without, "scratch": {**without}, "frozen": {**full, "freeze_items": True}}
-            """, "plan_3"),
         wrong("a value that cannot be trained", """
             def plan(full):
                 return {"full": full, "no warm-up": {**full, "warm_up": -1}, "scratch": {**full, "pre_train": 0},
@@ -124,12 +104,6 @@ BANK["tidy"] = Question(
                         for name, options in variants.items() for seed in seeds]
                 return pd.DataFrame(rows)
             """, "tidy_4"),
-        wrong("the median over people", """
-            def tidy(variants, seeds, fit):
-                rows = [{"variant": name, "seed": seed, "nll": np.median(fit(options, seed))}
-                        for name, options in variants.items() for seed in seeds]
-                return pd.DataFrame(rows)
-            """, "tidy_4"),
         wrong("the first person", """
             def tidy(variants, seeds, fit):
                 rows = [{"variant": name, "seed": seed, "nll": float(fit(options, seed)[0])}
@@ -142,20 +116,6 @@ BANK["tidy"] = Question(
                 for name, options in variants.items():
                     for place, seed in enumerate(seeds):
                         rows.append((name, seed, fit(options, place).mean()))
-                return pd.DataFrame(rows, columns=["variant", "seed", "nll"])
-            """, "tidy_2", "tidy_3"),
-        wrong("a new seed for every training", """
-            def tidy(variants, seeds, fit):
-                rows, number = [], 0
-                for name, options in variants.items():
-                    for seed in seeds:
-                        rows.append((name, seed, fit(options, seed + 100 * number).mean()))
-                        number += 1
-                return pd.DataFrame(rows, columns=["variant", "seed", "nll"])
-            """, "tidy_2", "tidy_3"),
-        wrong("the first seed for all", """
-            def tidy(variants, seeds, fit):
-                rows = [(name, seed, fit(options, seeds[0]).mean()) for name, options in variants.items() for seed in seeds]
                 return pd.DataFrame(rows, columns=["variant", "seed", "nll"])
             """, "tidy_2", "tidy_3"),
         wrong("each variant with a seed of its own", """
@@ -182,15 +142,6 @@ BANK["tidy"] = Question(
                 names = [(name, seed) for name in variants for seed in seeds]
                 return pd.DataFrame([(*name, number) for name, number in zip(names, numbers)], columns=["variant", "seed", "nll"])
             """, "tidy_3"),
-        wrong("everything is trained twice", """
-            def tidy(variants, seeds, fit):
-                rows = []
-                for name, options in variants.items():
-                    for seed in seeds:
-                        if fit(options, seed).mean() > 0:
-                            rows.append((name, seed, fit(options, seed).mean()))
-                return pd.DataFrame(rows, columns=["variant", "seed", "nll"])
-            """, "tidy_2"),
         wrong("reads the global SEEDS", """
             def tidy(variants, seeds, fit):
                 rows = [(name, seed, fit(options, seed).mean()) for name, options in variants.items() for seed in SEEDS]
@@ -246,13 +197,6 @@ BANK["paired_interval"] = Question(
                 reach = stats.t.ppf(0.975, len(d) - 1) * np.std(d) / np.sqrt(len(d))
                 return d.mean(), d.mean() - reach, d.mean() + reach
             """, "paired_interval_3"),
-        wrong("no square root of S", """
-            def paired_interval(table, first, second):
-                wide = table.pivot(index="seed", columns="variant", values="nll")
-                d = wide[first] - wide[second]
-                reach = stats.t.ppf(0.975, len(d) - 1) * d.std() / len(d)
-                return d.mean(), d.mean() - reach, d.mean() + reach
-            """, "paired_interval_3"),
         wrong("the spread of seeds, not of their mean", """
             def paired_interval(table, first, second):
                 wide = table.pivot(index="seed", columns="variant", values="nll")
@@ -274,26 +218,12 @@ BANK["paired_interval"] = Question(
                 reach = 4.302653 * d.std() / np.sqrt(len(d))
                 return d.mean(), d.mean() - reach, d.mean() + reach
             """, "paired_interval_3"),
-        wrong("90 per cent", """
-            def paired_interval(table, first, second):
-                wide = table.pivot(index="seed", columns="variant", values="nll")
-                d = wide[first] - wide[second]
-                reach = stats.t.ppf(0.95, len(d) - 1) * d.std() / np.sqrt(len(d))
-                return d.mean(), d.mean() - reach, d.mean() + reach
-            """, "paired_interval_3"),
         wrong("second minus first", """
             def paired_interval(table, first, second):
                 wide = table.pivot(index="seed", columns="variant", values="nll")
                 d = wide[second] - wide[first]
                 reach = stats.t.ppf(0.975, len(d) - 1) * d.std() / np.sqrt(len(d))
                 return d.mean(), d.mean() - reach, d.mean() + reach
-            """, "paired_interval_1"),
-        wrong("the median of the differences", """
-            def paired_interval(table, first, second):
-                wide = table.pivot(index="seed", columns="variant", values="nll")
-                d = wide[first] - wide[second]
-                reach = stats.t.ppf(0.975, len(d) - 1) * d.std() / np.sqrt(len(d))
-                return d.median(), d.median() - reach, d.median() + reach
             """, "paired_interval_1"),
         wrong("two independent samples", """
             def paired_interval(table, first, second):
@@ -309,13 +239,6 @@ BANK["paired_interval"] = Question(
                 reach = stats.t.ppf(0.975, len(d) - 1) * d.std(ddof=1) / np.sqrt(len(d))
                 return d.mean(), d.mean() - reach, d.mean() + reach
             """, "paired_interval_2"),
-        wrong("reads a global table", """
-            def paired_interval(table, first, second):
-                wide = _tasted.pivot(index="seed", columns="variant", values="nll")
-                d = wide[first] - wide[second]
-                reach = stats.t.ppf(0.975, len(d) - 1) * d.std() / np.sqrt(len(d))
-                return d.mean(), d.mean() - reach, d.mean() + reach
-            """, "paired_interval_1", "paired_interval_2", "paired_interval_3"),
     ],
     right=[
         right("scipy's paired test", """
@@ -412,22 +335,6 @@ BANK["verdict"] = Question(
                 if high < 0:
                     return "ahead"
                 return "behind" if low > 0 else "undecided"
-            """, "verdict_2"),
-        wrong("clear only beyond the margin", """
-            def verdict(low, high, margin):
-                if -margin < low and high < margin:
-                    return "equivalent"
-                if high < -margin:
-                    return "ahead"
-                return "behind" if low > margin else "undecided"
-            """, "verdict_1"),
-        wrong("an end on 0 counts as clear", """
-            def verdict(low, high, margin):
-                if -margin < low and high < margin:
-                    return "equivalent"
-                if high <= 0:
-                    return "ahead"
-                return "behind" if low >= 0 else "undecided"
             """, "verdict_2"),
     ],
     right=[
