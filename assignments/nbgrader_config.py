@@ -15,3 +15,6 @@ c.OverwriteCells.add_missing_cells = True
 c.IgnorePattern.enabled = True
 c.IgnorePattern.pattern = "."
 c.ExecutePreprocessor.extra_arguments = ["--log-level=ERROR"]
+
+# `nbgrader export` writes a file of its own beside the grades.csv of `make grade`.
+c.ExportPlugin.to = "export.csv"

@@ -243,7 +243,9 @@ def grade(folder: Path, out: Path, course: Path | None, wanted: str | None = Non
     names = {name: paper_of(out / "release" / name).stem for name in known}
     with tempfile.TemporaryDirectory() as scratch:
         submissions, came = collect(folder, released, names, wanted, Path(scratch, "zips"))
-        print(f"{folder}: {came}; {', '.join(sorted({one.set for one in submissions}))}, term {term_of(out)}")
+        students = len({one.student for one in submissions})
+        print(f"{folder}: {came}; {students} student{'s' * (students != 1)}, "
+              f"{', '.join(sorted({one.set for one in submissions}))}, term {term_of(out)}")
         run_all(submissions, released, out, Path(scratch), jobs, seconds)
     return report(submissions, released, out)
 
@@ -307,7 +309,7 @@ def report(submissions, released, out) -> list[dict]:
     looks.sort(key=lambda row: (row["set"], row["student"]))
     write_table(out / "needs_a_look.csv", ["student", "set", "why"], looks)
     table = marks(out, released)
-    for row in read_table(out / "grades.csv"):  # those without a notebook stay in the list
+    for row in read_table(out / "grades.csv"):  # those who have no notebook stay in the list
         table.setdefault((row["student"], row["set"]), None)
     for one in submissions:
         table.setdefault((one.student, one.set), None)

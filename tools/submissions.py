@@ -126,8 +126,7 @@ def people_in(folder: Path, tasks: set[str], unpacked: Path) -> tuple[list[Perso
             person.notes.append(f"{entry.name} cannot be unpacked: {error}")
     if not people:
         raise Problem(f"{folder} holds no submission: a folder, a zip or a notebook per student")
-    came = [f"{number} {kind}" for kind, number in kinds.items()]
-    return list(people.values()), f"{', '.join(came)}, {len(people)} student{'s' * (len(people) > 1)}"
+    return list(people.values()), ", ".join(f"{number} {kind}" for kind, number in kinds.items())
 
 
 def collect(folder: Path, released: dict, names: dict[str, str], wanted: str | None, unpacked: Path) -> tuple[list[Submission], str]:
