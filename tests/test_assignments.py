@@ -137,6 +137,14 @@ def test_another_term_has_other_numbers(small):
     assert drawn[0] != drawn[1]
 
 
+@pytest.mark.skipif(not shutil.which("make"), reason="no make")
+def test_the_kind_of_a_terminal_is_no_term(root):
+    def asked(*words):
+        return subprocess.run(["make", "-n", *words], cwd=root, env=os.environ | {"TERM": "xterm"}, capture_output=True, text=True, check=True).stdout
+    assert "--term" not in asked("assignments") and "--term 2027" in asked("assignments", "TERM=2027")
+    assert '"my class" --set ps1_noise' in asked("grade", "FOLDER=my class", "SET=ps1_noise")
+
+
 def test_students_install_what_the_notebook_imports(small):
     lines = requirements_of(paper_of(small / "release" / "ps0_small"), None)
     assert [re.match(r"[\w-]+", line)[0] for line in lines] == ["jupyterlab", "numpy"]
@@ -367,6 +375,7 @@ def odd_class(small, tmp_path_factory):
     put("spying", {"spread": right["spread"] + SPY.replace("OTHERS", repr(str(folder)))})
     put("borrowing", {"double": "from adrec.tables import *\nfrom adrec.schedule import alphas_cumprod as double"})
     put("nameless", signed="Somebody Else")
+    put("warned", {"double": "def double(x):\n    import warnings\n    warnings.warn('an old way')\n    return 2 * x"})
     (folder / "missing").mkdir()
     (folder / "broken").mkdir()
     (folder / "broken" / "small.ipynb").write_text('{"cells": [')
@@ -394,6 +403,7 @@ def odd_class(small, tmp_path_factory):
     ("spying", 8, "refused: os.listdir"),
     ("borrowing", 5, "imports from adrec"),
     ("nameless", 8, "STUDENT is 'Somebody Else'"),
+    ("warned", 8, "words waits for marks by hand"),
 ])
 def test_a_bad_submission_gets_its_points_and_is_named(odd_class, student, points, why):
     _, reached, looks = odd_class
