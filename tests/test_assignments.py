@@ -375,6 +375,7 @@ def odd_class(small, tmp_path_factory):
     put("spying", {"spread": right["spread"] + SPY.replace("OTHERS", repr(str(folder)))})
     put("borrowing", {"double": "from adrec.tables import *\nfrom adrec.schedule import alphas_cumprod as double"})
     put("nameless", signed="Somebody Else")
+    put("leaving", {"double": right["double"] + "\nexit()"})
     put("warned", {"double": "def double(x):\n    import warnings\n    warnings.warn('an old way')\n    return 2 * x"})
     (folder / "missing").mkdir()
     (folder / "broken").mkdir()
@@ -403,6 +404,7 @@ def odd_class(small, tmp_path_factory):
     ("spying", 8, "refused: os.listdir"),
     ("borrowing", 5, "imports from adrec"),
     ("nameless", 8, "STUDENT is 'Somebody Else'"),
+    ("leaving", 8, "words waits for marks by hand"),
     ("warned", 8, "words waits for marks by hand"),
 ])
 def test_a_bad_submission_gets_its_points_and_is_named(odd_class, student, points, why):

@@ -21,7 +21,6 @@ from pathlib import Path
 
 import nbformat
 from submissions import (
-    DATA,
     LARGEST,
     Problem,
     Submission,
@@ -77,11 +76,12 @@ def mark(one: Submission, notebook, course: Path, seconds: float, kept: Path) ->
         shutil.copytree(course / "release" / one.set, alone / "source" / one.set, ignore=shutil.ignore_patterns("*.ipynb"))
         paper = paper_of(course / "release" / one.set).name
         nbformat.write(notebook, handed_in / paper)
-        for data in data_beside(one):
+        for data in one.data:
             shutil.copy(data, handed_in)
         marked = alone / "autograded" / one.student / one.set
         fence = (Path(__file__).parent / "guard.py").read_text(encoding="utf-8")
         call = f"\n\nfence({[str(marked), str(home)]!r}, {str(base / 'refused.log')!r})\ndel fence\n"
+        call += "get_ipython().ask_exit = lambda: print('exit() does nothing while grading')\n"  # else it ends later cells
         (home / "ipython" / "profile_default" / "startup" / "00-guard.py").write_text(fence + call, encoding="utf-8")
         command = [sys.executable, str(Path(__file__).parent / "grade_one.py"), str(alone), one.set, one.student, str(seconds)]
         with (base / "output").open("w") as output:
@@ -105,12 +105,6 @@ def mark(one: Submission, notebook, course: Path, seconds: float, kept: Path) ->
         return done | {"refused": [f"{event} {what}".replace(str(base), "…") for event, what in refused]}
     finally:
         shutil.rmtree(base, ignore_errors=True)
-
-
-def data_beside(one: Submission) -> list[Path]:
-    "The files of data in the folder of a notebook, if the folder is the student's own."
-    return [path for path in sorted(one.path.parent.iterdir())
-            if path.suffix in DATA and path.is_file() and not path.is_symlink() and path.stat().st_size < LARGEST]
 
 
 # ---- the class

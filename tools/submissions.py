@@ -30,6 +30,7 @@ class Submission:
     path: Path | None  # None: not handed in
     looks: list[str] = field(default_factory=list)
     answers: dict[str, str] = field(default_factory=dict)
+    data: list[Path] = field(default_factory=list)  # files that came with it
 
     def look(self, *found):
         "Notes why the teacher should look at it."
@@ -156,6 +157,9 @@ def choice(person: Person, name: str, stem: str, folder: Path) -> Submission:
         one.look(f"{len(papers)} notebooks of this set, graded is {one.path.name}: {', '.join(paper.name for paper in papers)}")
     elif not right and one.path.parent != folder:
         one.look(f"renamed: {one.path.name} instead of {stem}.ipynb")
+    if one.path.parent != folder:  # else the files beside it are of the whole class
+        one.data = [path for path in sorted(one.path.parent.iterdir())
+                    if path.suffix in DATA and path.is_file() and not path.is_symlink() and path.stat().st_size < LARGEST]
     one.look(*person.notes)
     return one
 
