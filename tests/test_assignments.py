@@ -355,10 +355,9 @@ assert not seen and open("mine.txt").read() == "ok" and np.load
 """
 
 
-@pytest.fixture(scope="module")
-def odd_class(small, tmp_path_factory):
-    "A class in which everything goes wrong: the folder with its grades, points of each student, and why they need a look."
-    right, folder = solutions(small, "ps0_small"), tmp_path_factory.mktemp("odd") / "class"
+def write_odd_class(small: Path, folder: Path):
+    "A class in which everything goes wrong that can."
+    right = solutions(small, "ps0_small")
     stuck = "def spread(x):\n    import time\n    while True:\n        try: time.sleep(1)\n        except BaseException: pass"
     def put(student, answers=None, *more, **named):
         write(small, "ps0_small", folder, student, right | (answers or {}), *more, **named)
@@ -380,12 +379,18 @@ def odd_class(small, tmp_path_factory):
     (folder / "missing").mkdir()
     (folder / "broken").mkdir()
     (folder / "broken" / "small.ipynb").write_text('{"cells": [')
-    out = folder.parent / "grades"
-    rows = grade(folder, out, small, None, jobs=2)
-    looks = {}
+
+
+@pytest.fixture(scope="session")
+def odd_class(small, tmp_path_factory):
+    "The folder with the grades of that class, points of each student, and why they need a look."
+    def write(folder):
+        write_odd_class(small, folder / "class")
+        grade(folder / "class", folder / "grades", small, None, jobs=2)
+    out, looks = once(tmp_path_factory, "odd", write) / "grades", {}
     for row in read_table(out / "needs_a_look.csv"):
         looks.setdefault(row["student"], []).append(row["why"])
-    return out, {row["student"]: row["points"] for row in rows}, looks
+    return out, {row["student"]: float(row["points"]) for row in read_table(out / "grades.csv")}, looks
 
 
 @pytest.mark.parametrize(("student", "points", "why"), [
