@@ -372,7 +372,7 @@ def write_odd_class(small: Path, folder: Path):
     put("stuck", {"spread": stuck})
     put("flooding", {"spread": "def spread(x):\n    for i in range(5000): print('x' * 1000)\n    return max(x) - min(x)"})
     put("spying", {"spread": right["spread"] + SPY.replace("OTHERS", repr(str(folder)))})
-    put("borrowing", {"double": "from adrec.tables import *\nfrom adrec.schedule import alphas_cumprod as double"})
+    put("borrowing", {"double": "from adrec.schedule import alphas_cumprod as double"})
     put("nameless", signed="Somebody Else")
     put("leaving", {"double": right["double"] + "\nexit()"})
     put("warned", {"double": "def double(x):\n    import warnings\n    warnings.warn('an old way')\n    return 2 * x"})
