@@ -8,10 +8,10 @@ GRID ?= ml-100k beauty more-data sweeps
 FIRST := $(firstword $(sort $(wildcard nbs/tutorials/*.ipynb)) nbs/index.ipynb)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test docs lab bench reproduce export execute clean
+.PHONY: help demo test docs lab bench reproduce assignments grade export execute clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 15
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
 
 demo: $(READY) ## train ADRec and its rivals on MovieLens-100K (at most 5 minutes on 2 cores)
 	@$(BIN)/adrec demo
@@ -33,6 +33,13 @@ bench: $(READY) ## measure speed and memory against the plain way (about 15 minu
 reproduce: $(READY) ## train the published comparisons, or GRID="ml-100k"; says beforehand how many hours it takes
 	@set -e; for grid in $(GRID); do $(BIN)/adrec compare nbs/results/grids/$$grid.toml --out runs/$$grid --forecast; done
 	@set -e; for grid in $(GRID); do $(BIN)/adrec compare nbs/results/grids/$$grid.toml --out runs/$$grid; done
+
+# Teachers. (The shell has a TERM of its own, which is no term: only one that stands on make's command line counts.)
+assignments: $(READY) ## check the problem sets and write the hand-outs, for TERM=2027, into OUT=build/assignments
+	@$(BIN)/python tools/assignments.py $(if $(OUT),--out "$(OUT)") $(if $(filter command%,$(origin TERM)),--term $(TERM))
+
+grade: $(READY) ## grade FOLDER=submissions, or one SET=ps1_noise of it, into OUT=grades
+	@$(BIN)/python tools/grade.py "$(or $(FOLDER),submissions)" $(if $(SET),--set $(SET)) $(if $(OUT),--out "$(OUT)") $(if $(COURSE),--course "$(COURSE)")
 
 export: $(READY) ## notebooks -> adrec/
 	@$(BIN)/nbdev_export

@@ -53,7 +53,8 @@ setup(
     packages=[facts["lib_path"]],
     python_requires=f">={facts['min_python']}",
     install_requires=facts["requirements"].split(),
-    extras_require={"dev": facts["dev_requirements"].split()},
+    extras_require={"teach": facts["teach_requirements"].split(),
+                    "dev": f"{facts['dev_requirements']} {facts['teach_requirements']}".split()},
     entry_points={
         "console_scripts": facts["console_scripts"].split(),
         "nbdev": [f"{facts['lib_name']}={facts['lib_path']}._modidx:d"],  # so that nbdev's docs can link to our names
