@@ -69,9 +69,14 @@ class QuickExecute(Execute):
 
 
 def autograde(course: Path, problem_set: str) -> dict[str, dict[str, tuple[float, float]]]:
-    "Marks every submission with nbgrader's autograder; student -> test cell -> (points, points at most)."
+    "Marks every submission with nbgrader's autograder; what `marks_of` gives."
     steps = Autograde.class_traits()["autograde_preprocessors"].default()
     convert(course, "Autograde", problem_set, autograde_preprocessors=[QuickExecute if step is Execute else step for step in steps])
+    return marks_of(course, problem_set)
+
+
+def marks_of(course: Path, problem_set: str) -> dict[str, dict[str, tuple[float, float]]]:
+    "What stands in the gradebook: student -> test cell -> (points, points at most)."
     with Gradebook(f"sqlite:///{course}/gradebook.db", "adrec") as book:
         return {submission.student.id: {grade.cell.name: (grade.auto_score, grade.max_score)
                                         for paper in submission.notebooks for grade in paper.grades}

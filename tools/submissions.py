@@ -60,7 +60,7 @@ def notebooks_in(folder: Path) -> list[Path]:
 
 
 def unpack(archive: Path, folder: Path) -> Path:
-    "Unpacks the notebooks and data of a zip, flat in their folders, none of them larger than `LARGEST`."
+    "Unpacks the notebooks and data of a zip, none of them larger than `LARGEST`."
     with ZipFile(archive) as file:
         for info in file.infolist():
             if not info.is_dir() and Path(info.filename).suffix in DATA | {".ipynb"} and info.file_size < LARGEST:
@@ -72,9 +72,9 @@ def set_of(paper: Path, released: dict[str, nbformat.NotebookNode], names: dict[
     "The problem set that a notebook answers: by the ids of its cells, else by their text, else by its name."
     try:
         cells = nbformat.read(paper, 4).cells
-    except Exception:
+        ids, texts = {id_of(cell) for cell in cells}, {cell.source.strip() for cell in cells}
+    except Exception:  # whatever a file may hold
         return next((name for name, stem in names.items() if stem == paper.stem), None)
-    ids, texts = {id_of(cell) for cell in cells}, {cell.source.strip() for cell in cells}
     def alike(name):
         theirs = released[name].cells
         return (len(ids & {id_of(cell) for cell in theirs} - {None}),
@@ -85,7 +85,8 @@ def set_of(paper: Path, released: dict[str, nbformat.NotebookNode], names: dict[
 
 def id_of(cell) -> str | None:
     "nbgrader's id of a cell."
-    return cell.metadata.get("nbgrader", {}).get("grade_id")
+    mark = cell.metadata.get("nbgrader")
+    return mark.get("grade_id") if isinstance(mark, dict) else None
 
 
 def locked(cell) -> bool:
