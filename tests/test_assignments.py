@@ -233,7 +233,7 @@ def test_wrong_answers_lose_what_they_should_and_right_ones_nothing(name, course
     for question, checks in tests.items():
         assert set(points(rows["own"], checks).values()) == {1}, f"{question}: the course's own answer lost points"
         for student in ("empty", "none"):
-            assert set(points(rows[student], checks).values()) == {0}, f"{question}: {student} got points"
+            assert not any(points(rows[student], checks).values()), f"{student}: {points(rows[student], checks)}"
     for kind, number in rounds.items():
         for k in range(number):
             notebook = nbformat.read(paper_of(here / "autograded" / f"{kind}-{k}" / name), 4)
