@@ -97,6 +97,8 @@ def convert(course: Path, kind: str, name: str, student: str = "*", **settings) 
     converter = getattr(converters, kind)(coursedir=place, config=config)
     converter.force = True
     done = utils.capture_log(converter)
+    if "KeyboardInterrupt" in (done.get("error") or ""):  # nbgrader keeps it to itself
+        raise KeyboardInterrupt
     if not done["success"]:
         raise RuntimeError(f"{name}: {kind} of nbgrader failed\n{done.get('log', '')}{done['error']}".strip())
     return done.get("log", "")
