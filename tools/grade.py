@@ -39,10 +39,11 @@ from assignments import ROOT, convert, generate, imports_of, paper_of, sets, ter
 
 def environment(home: Path, token: str) -> dict:
     "What a grading process knows of its surroundings: where programs are, and folders of its own."
-    kept = {name: value for name in ("PATH", "LANG", "LC_ALL", "TZ", "SYSTEMROOT", "WINDIR", "COMSPEC", "PATHEXT", "NUMBER_OF_PROCESSORS",
-                                     "PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "CONDA_PREFIX") if (value := os.environ.get(name))}
-    own = {"HOME": home, "USERPROFILE": home, "APPDATA": home, "LOCALAPPDATA": home, "TMPDIR": home / "tmp", "TEMP": home / "tmp",
-           "TMP": home / "tmp", "IPYTHONDIR": home / "ipython", "JUPYTER_CONFIG_DIR": home / "jupyter",
+    names = ("PATH", "LANG", "LC_ALL", "TZ", "PYTHONPATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "CONDA_PREFIX",
+             "SYSTEMROOT", "WINDIR", "COMSPEC", "PATHEXT", "NUMBER_OF_PROCESSORS")  # the second line: Windows
+    kept = {name: value for name in names if (value := os.environ.get(name))}
+    own = {"HOME": home, "USERPROFILE": home, "APPDATA": home, "LOCALAPPDATA": home, "TMPDIR": home / "tmp",
+           "TEMP": home / "tmp", "TMP": home / "tmp", "IPYTHONDIR": home / "ipython", "JUPYTER_CONFIG_DIR": home / "jupyter",
            "JUPYTER_DATA_DIR": home / "jupyter", "JUPYTER_RUNTIME_DIR": home / "runtime", "MPLCONFIGDIR": home / "matplotlib"}
     return kept | {name: str(path) for name, path in own.items()} | {
         "PYTHONUSERBASE": site.getuserbase(), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONIOENCODING": "utf-8",
@@ -99,7 +100,9 @@ def mark(one: Submission, notebook, course: Path, seconds: float, kept: Path) ->
         refused = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
         report = alone / "done.json"
         told = (base / "output").read_text(errors="replace").strip().split("\n")[-1]
-        done = json.loads(report.read_text()) if report.exists() else {"ok": False, "log": told or "no reply in time", "notes": []}
+        done = {"ok": False, "log": told or "no reply in time", "notes": []}
+        if report.exists():
+            done = json.loads(report.read_text())
         if done["ok"]:
             shutil.copytree(marked, kept, dirs_exist_ok=True)
         return done | {"refused": [f"{event} {what}".replace(str(base), "…") for event, what in refused]}
@@ -126,7 +129,9 @@ def prepare(out: Path, course: Path | None, names: list[str]):
     try:
         generate(out, [name for name in names if not same_release(course, out, name)])
     except RuntimeError as error:
-        raise Problem(f"{str(error).strip().splitlines()[-1]} (marks of another version are in {out}: name another, OUT=…)") from None
+        said = str(error).strip().splitlines()
+        why = next((line.split("Error: ")[-1] for line in said if "Error: Cannot" in line), said[-1]).strip()
+        raise Problem(f"{why}; {out} holds marks of another version: name another folder, OUT=…") from None
 
 
 def same_release(course: Path, out: Path, name: str) -> bool:
@@ -297,7 +302,8 @@ def opened(one: Submission, released, alone: bool) -> tuple[bytes | None, nbform
 def warm(course: Path):
     "Matplotlib's list of fonts takes seconds to make: it is made once."
     code = "import matplotlib.font_manager"
-    subprocess.run([sys.executable, "-c", code], env=os.environ | {"MPLCONFIGDIR": str(course / ".matplotlib")}, capture_output=True)
+    place = {"MPLCONFIGDIR": str(course / ".matplotlib")}
+    subprocess.run([sys.executable, "-c", code], env=os.environ | place, capture_output=True)
 
 
 def report(submissions, released, out) -> list[dict]:

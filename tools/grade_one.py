@@ -11,16 +11,9 @@ import time
 from pathlib import Path
 
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
-from nbconvert.preprocessors import ClearMetadataPreprocessor
 from nbformat.v4 import new_output
-from nbgrader.preprocessors import (
-    AssignLatePenalties,
-    CheckCellMetadata,
-    Execute,
-    IgnorePattern,
-    LimitOutput,
-    SaveAutoGrades,
-)
+from nbgrader.converters import Autograde
+from nbgrader.preprocessors import Execute
 
 from assignments import convert
 
@@ -108,7 +101,8 @@ class Patient(Execute):
 
 def main(course, name, student, seconds):
     Patient.seconds = float(seconds)
-    steps = [Patient, IgnorePattern, ClearMetadataPreprocessor, LimitOutput, SaveAutoGrades, AssignLatePenalties, CheckCellMetadata]
+    steps = Autograde.class_traits()["autograde_preprocessors"].default()
+    steps = [Patient if step is Execute else step for step in steps]
     try:
         convert(Path(course), "Autograde", name, student, autograde_preprocessors=steps)
         done = {"ok": True, "log": ""}

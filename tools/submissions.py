@@ -132,7 +132,8 @@ def people_in(folder: Path, tasks: set[str], unpacked: Path) -> tuple[list[Perso
     return list(people.values()), ", ".join(f"{number} {kind[:-1] if number == 1 else kind}" for kind, number in kinds.items())
 
 
-def collect(folder: Path, released: dict, names: dict[str, str], wanted: str | None, unpacked: Path) -> tuple[list[Submission], str]:
+def collect(folder: Path, released: dict, names: dict[str, str], wanted: str | None,
+            unpacked: Path) -> tuple[list[Submission], str]:
     "The submissions in a folder, one for each student and set, and in words how they came."
     people, came = people_in(folder, {*names, *names.values()}, unpacked)
     for person in people:
