@@ -82,7 +82,9 @@ def mark(one: Submission, notebook, course: Path, seconds: float, kept: Path) ->
         marked = alone / "autograded" / one.student / one.set
         fence = (Path(__file__).parent / "guard.py").read_text(encoding="utf-8")
         call = f"\n\nfence({[str(marked), str(home)]!r}, {str(base / 'refused.log')!r})\ndel fence\n"
-        call += "get_ipython().ask_exit = lambda: print('exit() does nothing while grading')\n"  # else it ends later cells
+        for name, says in (("ask_exit", "exit() does nothing while grading"),  # else it ends later cells
+                           ("system", "no program is started while grading")):  # as `!pip install`, which is needed in Colab
+            call += f"get_ipython().{name} = lambda *_: print({says!r})\n"
         (home / "ipython" / "profile_default" / "startup" / "00-guard.py").write_text(fence + call, encoding="utf-8")
         command = [sys.executable, str(Path(__file__).parent / "grade_one.py"), str(alone), one.set, one.student, str(seconds)]
         with (base / "output").open("w") as output:
@@ -105,7 +107,7 @@ def mark(one: Submission, notebook, course: Path, seconds: float, kept: Path) ->
             done = json.loads(report.read_text())
         if done["ok"]:
             shutil.copytree(marked, kept, dirs_exist_ok=True)
-        return done | {"refused": [f"{event} {what}".replace(str(base), "…") for event, what in refused]}
+        return done | {"refused": [f"{event} {what}".strip().replace(str(base), "…") for event, what in refused]}
     finally:
         shutil.rmtree(base, ignore_errors=True)
 

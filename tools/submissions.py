@@ -12,7 +12,7 @@ from zipfile import BadZipFile, ZipFile
 import nbformat
 
 DATA = {".csv", ".json", ".npz", ".npy", ".txt", ".parquet"}  # what a student may hand in beside the notebook
-LARGEST = 20_000_000  # bytes of one file
+LARGEST = 100_000_000  # bytes of one file; a notebook with many figures in it has tens of millions
 CHANCE = 120  # characters, spaces and comments aside, that two students may write alike in their answers together
 SKIPPED = re.compile(r"^[._]|checkpoint|__MACOSX|^venv$|^node_modules$")
 OURS = re.compile(r"\b(?:def\s+(written_here|rng_of|seed_of)\b|(written_here|rng_of|seed_of)\s*=[^=])|\b(get_ipython)\("
@@ -35,7 +35,7 @@ class Submission:
 
     def look(self, *found):
         "Notes why the teacher should look at it."
-        self.looks += [text for text in found if text not in self.looks]
+        self.looks = list(dict.fromkeys([*self.looks, *found]))
 
 
 # ---- who handed in what
@@ -114,10 +114,13 @@ def papers_of(entry: Path, unpacked: Path) -> list[Path]:
 
 def people_in(folder: Path, tasks: set[str], unpacked: Path) -> tuple[list[Person], str]:
     "The students in a folder, and in words how they came."
-    people, kinds = {}, Counter()
+    people, kinds, aside = {}, Counter(), []
     for entry in sorted(folder.iterdir()):
         kind = "folders" if entry.is_dir() else {".zip": "zips", ".ipynb": "notebooks"}.get(entry.suffix)
-        if not kind or SKIPPED.search(entry.name) or entry.is_symlink():
+        if SKIPPED.search(entry.name):
+            continue
+        if not kind or entry.is_symlink():
+            aside.append(entry.name)
             continue
         kinds[kind] += 1
         name = entry.name if entry.is_dir() else entry.stem
@@ -129,7 +132,8 @@ def people_in(folder: Path, tasks: set[str], unpacked: Path) -> tuple[list[Perso
             person.notes.append(f"{entry.name} cannot be unpacked: {error}")
     if not people:
         raise Problem(f"{folder} holds no submission: a folder, a zip or a notebook per student")
-    return list(people.values()), ", ".join(f"{number} {kind[:-1] if number == 1 else kind}" for kind, number in kinds.items())
+    came = [f"{number} {kind[:-1] if number == 1 else kind}" for kind, number in kinds.items()]
+    return list(people.values()), ", ".join(came + [f"left aside {name}" for name in aside])
 
 
 def collect(folder: Path, released: dict, names: dict[str, str], wanted: str | None,
@@ -206,6 +210,9 @@ def repaired(notebook: nbformat.NotebookNode, released: nbformat.NotebookNode) -
             notebook.cells.insert(place, nbformat.from_dict(cell))
         if name not in at:
             found.append(f"{'test' if locked(cell) else 'answer'} cell {name} was deleted, and put back")
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = []  # all are made again
     notebook.metadata = nbformat.from_dict(released.metadata)
     notebook.nbformat, notebook.nbformat_minor = released.nbformat, released.nbformat_minor
     with warnings.catch_warnings():
