@@ -19,7 +19,7 @@ from grade import Problem, grade, read_table
 from grading import autograde, hand_in, marks_of, released, solutions
 from nbgrader.api import Gradebook
 from small_course import write_small_course
-from submissions import Submission, answers_of, copies, letters, repaired, student_of
+from submissions import Submission, answers_of, copies, letters, repaired, static_looks, student_of
 
 from assignments import (
     HERE,
@@ -531,7 +531,35 @@ def test_a_cell_of_another_course_and_cells_out_of_order_do_no_harm(small):
     assert repaired(notebook, released) == []
     foreign = nbformat.v4.new_code_cell("1", metadata={"nbgrader": {"grade_id": "elsewhere", "grade": True, "points": 100}})
     notebook.cells = [foreign, *notebook.cells[::-1]]
-    assert repaired(notebook, released) == ["cells were moved"] and not notebook.cells[0].metadata
+    assert repaired(notebook, released) == ["cells were moved: each test was put behind its answer"]
+    assert not notebook.cells[0].metadata
+    for test in ("double_1", "spread_2"):
+        assert the(notebook, test) > the(notebook, test[:-2])
+
+
+def test_a_first_cell_that_was_deleted_comes_back_behind_the_imports(small):
+    released = nbformat.read(paper_of(small / "release" / "ps0_small"), 4)
+    notebook = nbformat.from_dict(json.loads(json.dumps(released)))
+    place = the(notebook, "double")
+    notebook.cells.pop(place)
+    assert repaired(notebook, released) == ["answer cell double was deleted, and put back"] and the(notebook, "double") >= place
+
+
+@pytest.mark.parametrize(("code", "says"), [
+    ("np.allclose = lambda *a: True", "its own code redefines or calls np.allclose"), ("STUDENT = 'Bob'", "STUDENT is 'Bob'"),
+    ("written_here = print", "its own code redefines or calls written_here"), ("x = np.zeros(3)\nnp.random.seed(1)", None),
+    ("from adrec.schedule import alphas_cumprod", "imports from adrec"), ("plt.rcParams['font.size'] = 3; same = np.nan == STUDENT", None),
+])
+def test_what_is_seen_without_running(small, code, says):
+    released = nbformat.read(paper_of(small / "release" / "ps0_small"), 4)
+    notebook = nbformat.from_dict(json.loads(json.dumps(released)))
+    for cell in notebook.cells:
+        cell.source = cell.source.replace('STUDENT = ""', 'STUDENT = "Ada"')
+    notebook.cells.append(nbformat.v4.new_code_cell(code))
+    looks = static_looks(Submission("ada", "ps0_small", Path()), notebook, released, False)
+    assert looks == ([says] if says else [])
+    notebook.cells = [cell for cell in notebook.cells if "STUDENT" not in cell.source]
+    assert static_looks(Submission("ada", "ps0_small", Path()), notebook, released, False)[-1] == "the cell with STUDENT is not there"
 
 
 @pytest.mark.skipif(not BANKS, reason="no problem set")

@@ -97,6 +97,8 @@ def convert(course: Path, kind: str, name: str, student: str = "*", **settings) 
     converter = getattr(converters, kind)(coursedir=place, config=config)
     converter.force = True
     done = utils.capture_log(converter)
+    if "KeyboardInterrupt" in (done.get("error") or ""):  # nbgrader keeps it to itself
+        raise KeyboardInterrupt
     if not done["success"]:
         raise RuntimeError(f"{name}: {kind} of nbgrader failed\n{done.get('log', '')}{done['error']}".strip())
     return done.get("log", "")
@@ -119,6 +121,11 @@ def first_line(cell: dict) -> str:
     return cell["source"].strip().split("\n")[0][:80]
 
 
+def last_line(error: str) -> str:
+    "What went wrong, for messages: the end of a traceback, without its colours."
+    return re.sub(r"\x1b\[[\d;]*m", "", error).strip().split("\n")[-1][:200]
+
+
 def solution_lines(source: nbformat.NotebookNode) -> set[str]:
     "The lines of a source notebook that only its solutions and hidden tests have."
     hidden, shown = set(), set()
@@ -136,7 +143,7 @@ def faults_of(course: Path, name: str) -> list[str]:
     "What is wrong with one problem set and its zip: each fault in a line."
     source = paper_of(course / "source" / name)
     found = validated(course, source)
-    faults = [f"the source fails its own test: {first_line(cell)} {cell.get('raw_error', '').strip()[-200:]}"
+    faults = [f"the source fails its own test: {first_line(cell)} {last_line(cell.get('raw_error', ''))}"
               for kind in found.values() for cell in kind]
     with tempfile.TemporaryDirectory() as folder:
         with ZipFile(course / f"{name}.zip") as archive:
@@ -204,36 +211,33 @@ def pack(course: Path, name: str) -> Path:
     return archive
 
 
-def clear(course: Path):
-    "Removes a course that was written before; SystemExit where the folder is something else, or holds work."
-    if not course.exists() or not any(course.iterdir()):
-        shutil.rmtree(course, ignore_errors=True)
-    elif not (course / "nbgrader_config.py").exists():
+def refuse(course: Path):
+    "SystemExit where a course cannot be written to a folder: it is something else, or holds work."
+    if course.exists() and not course.is_dir() or course.is_dir() and any(course.iterdir()) and not (course / "nbgrader_config.py").exists():
         sys.exit(f"{course} exists and is not a course of `make assignments`: name another folder, OUT=…")
-    elif (course / "submitted").exists():
+    if (course / "submitted").exists():
         sys.exit(f"{course} holds submissions of a class: name another folder, OUT=…")
-    else:
-        shutil.rmtree(course)
 
 
 def make(course: Path, term: str | None = None, home: Path = HERE, only: str | None = None) -> list[Path]:
-    "Lays out the course, makes the hand-outs, checks them, and returns the zips; SystemExit names the faults."
-    clear(course)
+    "Makes the hand-outs, checks them, puts them in their place and returns the zips; SystemExit names the faults."
+    refuse(course)
     course.parent.mkdir(parents=True, exist_ok=True)
-    lay_out(course, term, home)
-    names = [only] if only else sets(course)
-    generate(course, names)
-    if any("adrec" in imports_of(paper_of(course / "source" / name)) for name in names):
-        build_wheel(course)
-    archives = [pack(course, name) for name in names]
-    with ProcessPoolExecutor(2) as pool:
-        found = tqdm(pool.map(faults_of, [course] * len(names), names), total=len(names), desc="checked", unit="set")
-        faults = sum(found, [])
-    if faults:
-        for archive in archives:
-            archive.unlink()
-        sys.exit("\n".join(["No hand-outs were written:", *faults]))
-    return archives
+    with tempfile.TemporaryDirectory(prefix=".assignments-", dir=course.parent) as folder:
+        new, names = Path(folder, course.name), [only] if only else sets(home)
+        lay_out(new, term, home)
+        generate(new, names)
+        if any("adrec" in imports_of(paper_of(new / "source" / name)) for name in names):
+            build_wheel(new)
+        archives = [pack(new, name) for name in names]
+        with ProcessPoolExecutor(2) as pool:
+            found = tqdm(pool.map(faults_of, [new] * len(names), names), total=len(names), desc="checked", unit="set")
+            faults = sum(found, [])
+        if faults:
+            sys.exit("\n".join(["No hand-outs were written:", *faults]))
+        shutil.rmtree(course, ignore_errors=True)
+        new.rename(course)
+    return [course / archive.name for archive in archives]
 
 
 def main():
@@ -244,8 +248,13 @@ def main():
     wanted = parser.parse_args()
     if wanted.only and wanted.only not in sets():
         sys.exit(f"there is no problem set {wanted.only}: the course has {', '.join(sets())}")
-    for archive in make(wanted.out, wanted.term or None, only=wanted.only):
-        print(archive)
+    if wanted.term and not re.fullmatch(r"[\w.-]+", wanted.term):
+        sys.exit(f"{wanted.term!r} is no term: letters, digits, points and hyphens, as 2027 or 2027-spring")
+    try:
+        archives = make(wanted.out, wanted.term or None, only=wanted.only)
+    except OSError as error:
+        sys.exit(f"{wanted.out} cannot be written: {error}")
+    print(*archives, sep="\n")
     print(f"{wanted.out}: the course of term {term_of(wanted.out)}, with solutions in source/: for you alone")
 
 

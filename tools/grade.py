@@ -51,11 +51,11 @@ def environment(home: Path, token: str) -> dict:
 
 
 def end_all(token: str):
-    "Kills every process that belongs to one grading, also those that were set loose."
+    "Kills every process that belongs to one grading, or to all below a folder, also those that were set loose."
     import psutil
     for process in psutil.process_iter():
         try:
-            if process.environ().get("ADREC_GRADING") == token:
+            if f"{process.environ().get('ADREC_GRADING', '')}{os.sep}".startswith(token + os.sep):
                 process.kill()
         except psutil.Error:
             pass
@@ -63,7 +63,7 @@ def end_all(token: str):
 
 def mark(one: Submission, notebook, course: Path, seconds: float, kept: Path) -> dict:
     "Lets nbgrader mark a notebook in a course that holds this submission alone; the marked folder goes to `kept`."
-    base = Path(tempfile.mkdtemp(prefix="grading-")).resolve()
+    base = Path(tempfile.mkdtemp(prefix="grading-", dir=kept.parent.parent))
     try:
         alone, home = base / "course", base / "home"
         for folder in (home / "tmp", home / "runtime", home / "ipython" / "profile_default" / "startup"):
@@ -82,7 +82,9 @@ def mark(one: Submission, notebook, course: Path, seconds: float, kept: Path) ->
         marked = alone / "autograded" / one.student / one.set
         fence = (Path(__file__).parent / "guard.py").read_text(encoding="utf-8")
         call = f"\n\nfence({[str(marked), str(home)]!r}, {str(base / 'refused.log')!r})\ndel fence\n"
-        call += "get_ipython().ask_exit = lambda: print('exit() does nothing while grading')\n"  # else it ends later cells
+        for name, says in (("ask_exit", "exit() does nothing while grading"),  # else it ends later cells
+                           ("system", "no program is started while grading")):  # as `!pip install`, which is needed in Colab
+            call += f"get_ipython().{name} = lambda *_: print({says!r})\n"
         (home / "ipython" / "profile_default" / "startup" / "00-guard.py").write_text(fence + call, encoding="utf-8")
         command = [sys.executable, str(Path(__file__).parent / "grade_one.py"), str(alone), one.set, one.student, str(seconds)]
         with (base / "output").open("w") as output:
@@ -105,7 +107,7 @@ def mark(one: Submission, notebook, course: Path, seconds: float, kept: Path) ->
             done = json.loads(report.read_text())
         if done["ok"]:
             shutil.copytree(marked, kept, dirs_exist_ok=True)
-        return done | {"refused": [f"{event} {what}".replace(str(base), "…") for event, what in refused]}
+        return done | {"refused": [f"{event} {what}".strip().replace(str(base), "…") for event, what in refused]}
     finally:
         shutil.rmtree(base, ignore_errors=True)
 
@@ -245,7 +247,7 @@ def grade(folder: Path, out: Path, course: Path | None, wanted: str | None = Non
         students = len({one.student for one in submissions})
         print(f"{folder}: {came}; {students} student{'s' * (students != 1)}, "
               f"{', '.join(sorted({one.set for one in submissions}))}, term {term_of(out)}")
-        run_all(submissions, released, out, Path(scratch), jobs, seconds)
+        run_all(submissions, released, out, Path(scratch).resolve(), jobs, seconds)
     return report(submissions, released, out)
 
 
@@ -269,13 +271,18 @@ def run_all(submissions, released, out, scratch, jobs, seconds):
         return mark(one, notebook, template, seconds, kept) if notebook else nothing
     with ThreadPoolExecutor(jobs) as pool:
         pending = {pool.submit(work, task): task for task in tasks}
-        for finished in tqdm(as_completed(pending), total=len(tasks), desc="graded", unit="notebook"):
-            one, original, _, kept = pending[finished]
-            done = finished.result()
-            one.look(*done["notes"], *(f"refused: {line}" for line in done["refused"][:5]))
-            if not done["ok"] and done["log"]:
-                one.look(f"could not be graded: {done['log'].splitlines()[-1][:200]}")
-            enter(out, one, original, done, kept)
+        try:
+            for finished in tqdm(as_completed(pending), total=len(tasks), desc="graded", unit="notebook"):
+                one, original, _, kept = pending[finished]
+                done = finished.result()
+                one.look(*done["notes"], *(f"refused: {line}" for line in done["refused"][:5]))
+                if not done["ok"] and done["log"]:
+                    one.look(f"could not be graded: {done['log'].splitlines()[-1][:200]}")
+                enter(out, one, original, done, kept)
+        except BaseException:  # as Ctrl-C: nothing is left running
+            pool.shutdown(wait=False, cancel_futures=True)
+            end_all(str(scratch))
+            raise
 
 
 def opened(one: Submission, released, alone: bool) -> tuple[bytes | None, nbformat.NotebookNode | None]:
@@ -351,12 +358,14 @@ def main():
     parser.add_argument("--jobs", type=int, default=min(4, os.cpu_count() or 1), help="submissions at a time")
     parser.add_argument("--seconds", type=float, default=300, help="for one notebook as a whole")
     wanted = parser.parse_args()
-    warnings.filterwarnings("ignore", message="Object of type|Non-unique cell id")  # of nbgrader and nbformat, about themselves
+    warnings.filterwarnings("ignore", message="Object of type|Non-unique cell id|Cell is missing an id")  # of nbgrader and nbformat, about themselves
     try:
         course = wanted.course if wanted.course.exists() else None
         rows = grade(wanted.folder, wanted.out, course, wanted.set or None, wanted.jobs, wanted.seconds)
     except Problem as problem:
         sys.exit(str(problem))
+    except KeyboardInterrupt:
+        sys.exit(f"stopped: grades.csv is as it was; start again, and it will be right for {wanted.folder}")
     if len({row["student"] for row in rows}) == 1:
         for row in rows:
             print_points(row, most_of(nbformat.read(paper_of(wanted.out / "release" / row["set"]), 4)))

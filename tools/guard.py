@@ -49,7 +49,8 @@ def fence(own: list[str], log: str):
         if event in never:
             if event.startswith("socket.") and sys.platform == "win32" and "127.0.0.1" in str(arguments):
                 return  # how Windows makes the pair of sockets that an event loop needs
-            refuse(event, arguments[0] if event != "socket.connect" else arguments[-1])
+            told = {"socket.connect": -1, "subprocess.Popen": 1}.get(event, 0)  # which argument says most; os.fork has none
+            refuse(event, arguments[told] if arguments else "")
         if event not in reads and event not in changes:
             return
         paths = arguments[:2] if event in ("os.rename", "os.link", "os.symlink") else arguments[:1]

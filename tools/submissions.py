@@ -12,10 +12,11 @@ from zipfile import BadZipFile, ZipFile
 import nbformat
 
 DATA = {".csv", ".json", ".npz", ".npy", ".txt", ".parquet"}  # what a student may hand in beside the notebook
-LARGEST = 20_000_000  # bytes of one file
+LARGEST = 100_000_000  # bytes of one file; a notebook with many figures in it has tens of millions
 CHANCE = 120  # characters, spaces and comments aside, that two students may write alike in their answers together
 SKIPPED = re.compile(r"^[._]|checkpoint|__MACOSX|^venv$|^node_modules$")
-OURS = re.compile(r"\b(?:def\s+(written_here|rng_of|seed_of)\b|(written_here|rng_of|seed_of)\s*=[^=])|\b(get_ipython)\(")
+OURS = re.compile(r"\b(?:def\s+(written_here|rng_of|seed_of)\b|(written_here|rng_of|seed_of)\s*=[^=])|\b(get_ipython)\("
+                  r"|\b((?:np|numpy|torch|pd|pandas|builtins)(?:\.\w+){1,2})\s*=[^=]")
 
 
 class Problem(Exception):
@@ -34,7 +35,7 @@ class Submission:
 
     def look(self, *found):
         "Notes why the teacher should look at it."
-        self.looks += [text for text in found if text not in self.looks]
+        self.looks = list(dict.fromkeys([*self.looks, *found]))
 
 
 # ---- who handed in what
@@ -113,10 +114,13 @@ def papers_of(entry: Path, unpacked: Path) -> list[Path]:
 
 def people_in(folder: Path, tasks: set[str], unpacked: Path) -> tuple[list[Person], str]:
     "The students in a folder, and in words how they came."
-    people, kinds = {}, Counter()
+    people, kinds, aside = {}, Counter(), []
     for entry in sorted(folder.iterdir()):
         kind = "folders" if entry.is_dir() else {".zip": "zips", ".ipynb": "notebooks"}.get(entry.suffix)
-        if not kind or SKIPPED.search(entry.name) or entry.is_symlink():
+        if SKIPPED.search(entry.name):
+            continue
+        if not kind or entry.is_symlink():
+            aside.append(entry.name)
             continue
         kinds[kind] += 1
         name = entry.name if entry.is_dir() else entry.stem
@@ -128,7 +132,8 @@ def people_in(folder: Path, tasks: set[str], unpacked: Path) -> tuple[list[Perso
             person.notes.append(f"{entry.name} cannot be unpacked: {error}")
     if not people:
         raise Problem(f"{folder} holds no submission: a folder, a zip or a notebook per student")
-    return list(people.values()), ", ".join(f"{number} {kind}" for kind, number in kinds.items())
+    came = [f"{number} {kind[:-1] if number == 1 else kind}" for kind, number in kinds.items()]
+    return list(people.values()), ", ".join(came + [f"left aside {name}" for name in aside])
 
 
 def collect(folder: Path, released: dict, names: dict[str, str], wanted: str | None,
@@ -156,7 +161,8 @@ def choice(person: Person, name: str, stem: str, folder: Path) -> Submission:
     right = [paper for paper in papers if paper.stem == stem]
     one = Submission(person.student, name, max(right or papers, key=lambda paper: paper.stat().st_mtime))
     if len(papers) > 1:
-        one.look(f"{len(papers)} notebooks of this set, graded is {one.path.name}: {', '.join(paper.name for paper in papers)}")
+        place = {paper: "/".join(paper.parts[-2:]) for paper in papers}
+        one.look(f"{len(papers)} notebooks of this set, graded is {place[one.path]}: {', '.join(place.values())}")
     elif not right and one.path.parent != folder:
         one.look(f"renamed: {one.path.name} instead of {stem}.ipynb")
     if one.path.parent != folder:  # else the files beside it are of the whole class
@@ -192,14 +198,21 @@ def repaired(notebook: nbformat.NotebookNode, released: nbformat.NotebookNode) -
         fresh.source = cell.source if locked(cell) else theirs.source
         notebook.cells[at[name][-1]] = fresh
     order = [id_of(cell) for cell in notebook.cells if id_of(cell)]
-    if order != [name for name in known if name in at]:
-        found.append("cells were moved")
+    moved = order != [name for name in known if name in at]
+    if moved:
+        found.append("cells were moved: each test was put behind its answer")
+        notebook.cells = [cell for cell in notebook.cells if not locked(cell)]
     for position, (name, cell) in enumerate(known.items()):
+        if name not in at or moved and locked(cell):
+            earlier, places = set(list(known)[:position]), [i for i, other in enumerate(notebook.cells) if id_of(other)]
+            first = min(places, default=len(notebook.cells))
+            place = max((i + 1 for i in places if id_of(notebook.cells[i]) in earlier), default=first)
+            notebook.cells.insert(place, nbformat.from_dict(cell))
         if name not in at:
-            earlier = set(list(known)[:position])
-            place = max((i for i, other in enumerate(notebook.cells) if id_of(other) in earlier), default=-1)
-            notebook.cells.insert(place + 1, nbformat.from_dict(cell))
             found.append(f"{'test' if locked(cell) else 'answer'} cell {name} was deleted, and put back")
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = []  # all are made again
     notebook.metadata = nbformat.from_dict(released.metadata)
     notebook.nbformat, notebook.nbformat_minor = released.nbformat, released.nbformat_minor
     with warnings.catch_warnings():
@@ -227,23 +240,24 @@ def static_looks(one: Submission, notebook, released, alone: bool) -> list[str]:
         found.append("imports from adrec")
     words = {word for text in own for groups in OURS.findall(text) for word in groups if word}
     found += [f"its own code redefines or calls {word}" for word in sorted(words)]
-    name = student_written_in(notebook)
-    if name is not None and not name.strip():
-        found.append("STUDENT is empty")
-    elif name is not None and not alone and letters(name) != letters(one.student):
-        found.append(f"STUDENT is {name!r}")
+    names = students_written_in(notebook)
+    if not names and students_written_in(released):
+        found.append("the cell with STUDENT is not there")
+    found += ["STUDENT is empty" if not name.strip() else f"STUDENT is {name!r}" for name in names
+              if not name.strip() or not alone and letters(name) != letters(one.student)]
     return found
 
 
-def student_written_in(notebook) -> str | None:
-    "The value of STUDENT in a notebook; None where the set has no such cell."
+def students_written_in(notebook) -> list[str]:
+    "The values that STUDENT gets in a notebook."
+    names = []
     for cell in notebook.cells:
-        if cell.cell_type == "code" and (match := re.search(r"^STUDENT\s*=\s*(.+?)\s*(#.*)?$", cell.source, re.M)):
+        for match in re.finditer(r"^\s*STUDENT\s*=\s*([^=\s].*?)\s*(#.*)?$", cell.source if cell.cell_type == "code" else "", re.M):
             try:
-                return str(ast.literal_eval(match[1]))
+                names.append(str(ast.literal_eval(match[1])))
             except (ValueError, SyntaxError):
-                return match[1]
-    return None
+                names.append(match[1])
+    return names
 
 
 def letters(name: str) -> str:
