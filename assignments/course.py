@@ -27,6 +27,18 @@ def rng_of(student: str, question: str) -> np.random.Generator:
     return np.random.default_rng(seed_of(student, question))
 
 
+def look(picture):
+    "Draws a picture at once, or says in a line why it cannot yet; what was begun is thrown away."
+    try:
+        picture()
+    except Exception as error:
+        if pyplot := sys.modules.get("matplotlib.pyplot"):
+            pyplot.close("all")
+        missing = isinstance(error, NotImplementedError)
+        why = "an answer is missing" if missing else f"{type(error).__name__}: {error}"
+        print("Nothing to see yet:", why)
+
+
 def written_here(*functions):
     "Raises AssertionError where a function comes from `adrec`, or reaches for what comes from there."
     seen, waiting = set(), [(function, "") for function in functions]

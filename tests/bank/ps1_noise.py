@@ -63,6 +63,12 @@ BANK["alphas_cumprod"] = Question(
                     raise ValueError("bad β")
                 return np.cumprod(1 - betas)
             """, "alphas_cumprod_3"),
+        wrong("arrays only", """
+            def alphas_cumprod(betas):
+                if (betas <= 0).any() or (betas > 1).any():
+                    raise ValueError("β outside (0, 1]")
+                return np.cumprod(1 - betas)
+            """, "alphas_cumprod_2"),
         wrong("taken from adrec", """
             from adrec.schedule import alphas_cumprod
             """, "alphas_cumprod_1", "alphas_cumprod_2", "alphas_cumprod_3"),
@@ -437,6 +443,13 @@ def other(on_x0=_ON_X0, on_xt=_ON_XT, variance=_VARIANCE, mean="on_x0 * x0 + on_
 
 BANK["posterior"] = Question(
     wrong=[
+        wrong("√β where √(1−β) belongs", """
+            def posterior(x0, x_t, t, betas):
+                left = np.cumprod(1 - np.asarray(betas))
+                before, now, b = (left[t - 1] if t else 1.0), left[t], betas[t]
+                start, end = np.sqrt(before) * b, np.sqrt(b) * (1 - before)
+                return (start * x0 + end * x_t) / (1 - now), b * (1 - before) / (1 - now)
+            """, "posterior_1"),
         wrong("ᾱ_t for ᾱ_{t−1} in the weight of x_0",
               other(on_x0="np.sqrt(now if t else 1.0) * b / (1 - now)"), "posterior_1"),
         wrong("ᾱ for α in the weight of x_t",

@@ -141,6 +141,11 @@ BANK["attention"] = Question(
                 fit = (q @ k.T / q.shape[1]).masked_fill(~allowed, float("-inf"))
                 return fit.softmax(dim=1) @ v
             """, "attention_2"),
+        wrong("the root of the length, not of the width", """
+            def attention(q, k, v, allowed):
+                fit = (q @ k.T / q.shape[0] ** 0.5).masked_fill(~allowed, float("-inf"))
+                return fit.softmax(dim=1) @ v
+            """, "attention_2"),
         wrong("queries and keys exchanged", """
             def attention(q, k, v, allowed):
                 fit = (k @ q.T / q.shape[1] ** 0.5).masked_fill(~allowed, float("-inf"))

@@ -22,6 +22,12 @@ def effective_rank(table):
     p = s[s > 0] / s.sum()
     return float(-(p * np.log(p)).sum())
 """, {"effective_rank_1", "effective_rank_2"}),
+            Wrong("the mean where the sum belongs", """
+def effective_rank(table):
+    s = np.linalg.svd(table - table.mean(axis=0), compute_uv=False)
+    p = s[s > 1e-9] / s.sum()
+    return float(np.exp(-(p * np.log(p)).mean()))
+""", {"effective_rank_1", "effective_rank_2"}),
             Wrong("logarithm to base 2 under exp", """
 def effective_rank(table):
     s = np.linalg.svd(table - table.mean(axis=0), compute_uv=False)
