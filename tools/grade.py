@@ -62,7 +62,7 @@ def end_all(token: str):
 
 
 def mark(one: Submission, notebook, course: Path, seconds: float, kept: Path) -> dict:
-    "Lets nbgrader mark a notebook in a course that holds this submission alone; the marked folder goes to `kept`."
+    "Lets nbgrader mark a notebook in a course that holds this submission alone; the marked one goes to `kept`."
     base = Path(tempfile.mkdtemp(prefix="grading-", dir=kept.parent.parent))
     try:
         alone, home = base / "course", base / "home"
@@ -106,7 +106,8 @@ def mark(one: Submission, notebook, course: Path, seconds: float, kept: Path) ->
         if report.exists():
             done = json.loads(report.read_text())
         if done["ok"]:
-            shutil.copytree(marked, kept, dirs_exist_ok=True)
+            kept.mkdir(parents=True)
+            shutil.copy(marked / paper, kept)  # and no file that was written while it ran
         return done | {"refused": [f"{event} {what}".strip().replace(str(base), "…") for event, what in refused]}
     finally:
         shutil.rmtree(base, ignore_errors=True)

@@ -33,6 +33,7 @@ def fence(own: list[str], log: str):
     changes = {"os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.chmod", "os.chown", "os.link", "os.symlink", "os.truncate",
                "os.utime", "os.lchown", "os.mkfifo", "os.mknod", "os.setxattr", "os.removexattr"}
     never = {"subprocess.Popen", "os.system", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.startfile",
+             "_winapi.CreateProcess",
              "os.kill", "os.killpg", "pty.spawn", "socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg",
              "socket.getaddrinfo", "socket.gethostbyname", "urllib.Request"}
     usual = re.compile(r"\b(fc-list|ldconfig|uname|gcc|cc|ld|lscpu)\b")  # asked by packages at import; refused, but no news
@@ -67,3 +68,6 @@ def fence(own: list[str], log: str):
                 refuse(event, path)
 
     sys.addaudithook(hook)
+    if sys.platform != "win32":  # what multiprocessing starts programs with, and no hook hears of
+        import _posixsubprocess
+        _posixsubprocess.fork_exec = lambda arguments, *_: refuse("multiprocessing", arguments)
