@@ -360,8 +360,11 @@ attempt(os.symlink, OTHERS, "theirs"); attempt(open, np.__file__, "a")
 attempt(os.system, "ls"); attempt(subprocess.run, ["ls"]); attempt(os.kill, os.getppid(), 9)
 import socket
 attempt(socket.create_connection, ("127.0.0.1", 9))
+import multiprocessing
+attempt(multiprocessing.get_context("spawn").Process(target=print).start); attempt(os.fork)
 open("mine.txt", "w").write("ok")
-assert not seen and open("mine.txt").read() == "ok" and np.load
+if seen or open("mine.txt").read() != "ok":
+    del spread
 """
 
 
