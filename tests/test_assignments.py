@@ -550,6 +550,7 @@ def test_a_first_cell_that_was_deleted_comes_back_behind_the_imports(small):
 
 @pytest.mark.parametrize(("code", "says"), [
     ("np.allclose = lambda *a: True", "its own code redefines or calls np.allclose"), ("STUDENT = 'Bob'", "STUDENT is 'Bob'"),
+    ("from numpy import *", "import * may replace Python's own sum or max, which the tests use"),
     ("written_here = print", "its own code redefines or calls written_here"), ("x = np.zeros(3)\nnp.random.seed(1)", None),
     ("plt.rcParams['font.size'] = 3; same = np.nan == STUDENT", None),
 ])

@@ -242,6 +242,8 @@ def static_looks(one: Submission, notebook, released, alone: bool) -> list[str]:
     own = [cell.source for cell in notebook.cells if cell.cell_type == "code" and cell.source not in given]
     words = {word for text in own for groups in OURS.findall(text) for word in groups if word}
     found += [f"its own code redefines or calls {word}" for word in sorted(words)]
+    if any(re.search(r"^\s*from\s+[\w.]+\s+import\s+\*", text, re.M) for text in own):
+        found.append("import * may replace Python's own sum or max, which the tests use")
     names = students_written_in(notebook)
     if not names and students_written_in(released):
         found.append("the cell with STUDENT is not there")
