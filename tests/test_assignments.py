@@ -108,11 +108,14 @@ def test_a_fault_of_a_set_is_named_and_nothing_is_handed_out(tmp_path):
         cell.source = cell.source.replace("double(3.5) == 7", "double(3.5) == 8").replace(
             "written_here(spread)\nassert spread([3, 1, 9]) == 8, 'looks like the length'", "assert spread")
     nbformat.write(notebook, source)
+    before = tmp_path / "course" / "nbgrader_config.py"
+    before.parent.mkdir()
+    before.write_text("# of last term")
     with pytest.raises(SystemExit) as error:
         make(tmp_path / "course", None, home)
     assert "the source fails its own test: # a number" in str(error.value) and "looks like the square" in str(error.value)
     assert "a test passes without an answer: # some numbers" in str(error.value)
-    assert not list((tmp_path / "course").glob("*.zip"))
+    assert list((tmp_path / "course").iterdir()) == [before], "the hand-outs of before are still there, and nothing else"
 
 
 def test_a_solution_in_the_hand_out_is_seen(small, tmp_path):
@@ -129,6 +132,8 @@ def test_a_folder_with_something_else_is_left_alone(small, tmp_path):
     (tmp_path / "letter").write_text("to my mother")
     with pytest.raises(SystemExit, match="name another folder, OUT="):
         make(tmp_path)
+    with pytest.raises(SystemExit, match="name another folder, OUT="):
+        make(tmp_path / "letter")
     course = shutil.copytree(small, tmp_path / "course")
     (course / "submitted").mkdir()
     with pytest.raises(SystemExit, match="submissions of a class"):
@@ -385,7 +390,7 @@ def write_odd_class(small: Path, folder: Path):
     put("stuck", {"spread": stuck})
     put("flooding", {"spread": "def spread(x):\n    for i in range(5000): print('x' * 1000)\n    return max(x) - min(x)"})
     put("spying", {"spread": right["spread"] + SPY.replace("OTHERS", repr(str(folder)))})
-    put("borrowing", {"double": "def double(x):\n    import importlib\n    return importlib.import_module('a' + 'drec.schedule') and 2 * x"})
+    put("borrowing", {"double": "def double(x):\n    import importlib\n    return importlib.import_module(chr(97) + 'drec.schedule') and 2 * x"})
     put("nameless", signed="Somebody Else")
     put("leaving", {"double": right["double"] + "\nexit()"})
     put("warned", {"double": "def double(x):\n    import warnings\n    warnings.warn('an old way')\n    return 2 * x"})

@@ -134,7 +134,7 @@ def people_in(folder: Path, tasks: set[str], unpacked: Path) -> tuple[list[Perso
         try:
             person.papers += papers_of(entry, unpacked / entry.name)
         except (BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
-            person.notes.append(f"{entry.name} cannot be unpacked: {error}")
+            person.notes.append(f"cannot be unpacked: {entry.name}: {error}")
     if not people:
         raise Problem(f"{folder} holds no submission: a folder, a zip or a notebook per student")
     came = [f"{number} {kind[:-1] if number == 1 else kind}" for kind, number in kinds.items()]
