@@ -72,7 +72,7 @@ def test_the_makefile_lists_its_targets(root):
     if not shutil.which("make"): pytest.skip("no make")
     for command in (["make"], ["make", "help"]):
         printed = subprocess.run(command, cwd=root, capture_output=True, text=True, env={**os.environ, "MAKEFLAGS": ""}).stdout
-        assert all(f"make {target} " in printed for target in ("demo", "test", "docs", "lab", "bench", "export", "execute", "clean"))
+        assert all(f"make {target} " in printed for target in ("demo", "test", "docs", "lab", "bench", "assignments", "grade", "export", "execute", "clean"))
 
 
 # ---- the house: see nbs/architecture.ipynb
