@@ -108,11 +108,14 @@ def test_a_fault_of_a_set_is_named_and_nothing_is_handed_out(tmp_path):
         cell.source = cell.source.replace("double(3.5) == 7", "double(3.5) == 8").replace(
             "written_here(spread)\nassert spread([3, 1, 9]) == 8, 'looks like the length'", "assert spread")
     nbformat.write(notebook, source)
+    before = tmp_path / "course" / "nbgrader_config.py"
+    before.parent.mkdir()
+    before.write_text("# of last term")
     with pytest.raises(SystemExit) as error:
         make(tmp_path / "course", None, home)
     assert "the source fails its own test: # a number" in str(error.value) and "looks like the square" in str(error.value)
     assert "a test passes without an answer: # some numbers" in str(error.value)
-    assert not list((tmp_path / "course").glob("*.zip"))
+    assert list((tmp_path / "course").iterdir()) == [before], "the hand-outs of before are still there, and nothing else"
 
 
 def test_a_solution_in_the_hand_out_is_seen(small, tmp_path):
@@ -129,6 +132,8 @@ def test_a_folder_with_something_else_is_left_alone(small, tmp_path):
     (tmp_path / "letter").write_text("to my mother")
     with pytest.raises(SystemExit, match="name another folder, OUT="):
         make(tmp_path)
+    with pytest.raises(SystemExit, match="name another folder, OUT="):
+        make(tmp_path / "letter")
     course = shutil.copytree(small, tmp_path / "course")
     (course / "submitted").mkdir()
     with pytest.raises(SystemExit, match="submissions of a class"):
@@ -360,8 +365,11 @@ attempt(os.symlink, OTHERS, "theirs"); attempt(open, np.__file__, "a")
 attempt(os.system, "ls"); attempt(subprocess.run, ["ls"]); attempt(os.kill, os.getppid(), 9)
 import socket
 attempt(socket.create_connection, ("127.0.0.1", 9))
+import multiprocessing
+attempt(multiprocessing.get_context("spawn").Process(target=print).start); attempt(os.fork)
 open("mine.txt", "w").write("ok")
-assert not seen and open("mine.txt").read() == "ok" and np.load
+if seen or open("mine.txt").read() != "ok":
+    del spread
 """
 
 
@@ -382,7 +390,7 @@ def write_odd_class(small: Path, folder: Path):
     put("stuck", {"spread": stuck})
     put("flooding", {"spread": "def spread(x):\n    for i in range(5000): print('x' * 1000)\n    return max(x) - min(x)"})
     put("spying", {"spread": right["spread"] + SPY.replace("OTHERS", repr(str(folder)))})
-    put("borrowing", {"double": "from adrec.schedule import alphas_cumprod as double"})
+    put("borrowing", {"double": "def double(x):\n    import importlib\n    return importlib.import_module(chr(97) + 'drec.schedule') and 2 * x"})
     put("nameless", signed="Somebody Else")
     put("leaving", {"double": right["double"] + "\nexit()"})
     put("warned", {"double": "def double(x):\n    import warnings\n    warnings.warn('an old way')\n    return 2 * x"})
@@ -418,7 +426,7 @@ def odd_class(small, tmp_path_factory):
     ("stuck", 5, "cell spread_1 did not end within 3 s, nor when interrupted"),
     ("flooding", 8, "cell spread_1 printed megabytes, which were not kept"),
     ("spying", 8, "refused: os.listdir"),
-    ("borrowing", 5, "imports from adrec"),
+    ("borrowing", 8, "imports from adrec"),
     ("nameless", 8, "STUDENT is 'Somebody Else'"),
     ("scribbled", 8, "test cell spread_1 was deleted, and put back"),
     ("leaving", 8, "words waits for marks by hand"),
@@ -547,8 +555,9 @@ def test_a_first_cell_that_was_deleted_comes_back_behind_the_imports(small):
 
 @pytest.mark.parametrize(("code", "says"), [
     ("np.allclose = lambda *a: True", "its own code redefines or calls np.allclose"), ("STUDENT = 'Bob'", "STUDENT is 'Bob'"),
+    ("from numpy import *", "import * may replace Python's own sum or max, which the tests use"),
     ("written_here = print", "its own code redefines or calls written_here"), ("x = np.zeros(3)\nnp.random.seed(1)", None),
-    ("from adrec.schedule import alphas_cumprod", "imports from adrec"), ("plt.rcParams['font.size'] = 3; same = np.nan == STUDENT", None),
+    ("plt.rcParams['font.size'] = 3; same = np.nan == STUDENT", None),
 ])
 def test_what_is_seen_without_running(small, code, says):
     released = nbformat.read(paper_of(small / "release" / "ps0_small"), 4)

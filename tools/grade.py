@@ -28,6 +28,7 @@ from submissions import (
     collect,
     copies,
     id_of,
+    read,
     repaired,
     static_looks,
 )
@@ -62,7 +63,7 @@ def end_all(token: str):
 
 
 def mark(one: Submission, notebook, course: Path, seconds: float, kept: Path) -> dict:
-    "Lets nbgrader mark a notebook in a course that holds this submission alone; the marked folder goes to `kept`."
+    "Lets nbgrader mark a notebook in a course that holds this submission alone; the marked one goes to `kept`."
     base = Path(tempfile.mkdtemp(prefix="grading-", dir=kept.parent.parent))
     try:
         alone, home = base / "course", base / "home"
@@ -81,7 +82,8 @@ def mark(one: Submission, notebook, course: Path, seconds: float, kept: Path) ->
             shutil.copy(data, handed_in)
         marked = alone / "autograded" / one.student / one.set
         fence = (Path(__file__).parent / "guard.py").read_text(encoding="utf-8")
-        call = f"\n\nfence({[str(marked), str(home)]!r}, {str(base / 'refused.log')!r})\ndel fence\n"
+        watch = "adrec" not in imports_of(paper_of(course / "release" / one.set))
+        call = f"\n\nfence({[str(marked), str(home)]!r}, {str(base / 'refused.log')!r}, {watch})\ndel fence\n"
         for name, says in (("ask_exit", "exit() does nothing while grading"),  # else it ends later cells
                            ("system", "no program is started while grading")):  # as `!pip install`, which is needed in Colab
             call += f"get_ipython().{name} = lambda *_: print({says!r})\n"
@@ -106,8 +108,9 @@ def mark(one: Submission, notebook, course: Path, seconds: float, kept: Path) ->
         if report.exists():
             done = json.loads(report.read_text())
         if done["ok"]:
-            shutil.copytree(marked, kept, dirs_exist_ok=True)
-        return done | {"refused": [f"{event} {what}".strip().replace(str(base), "…") for event, what in refused]}
+            kept.mkdir(parents=True)
+            shutil.copy(marked / paper, kept)  # and no file that was written while it ran
+        return done | {"refused": [text.replace(str(base), "…") for text in refused]}
     finally:
         shutil.rmtree(base, ignore_errors=True)
 
@@ -275,7 +278,7 @@ def run_all(submissions, released, out, scratch, jobs, seconds):
             for finished in tqdm(as_completed(pending), total=len(tasks), desc="graded", unit="notebook"):
                 one, original, _, kept = pending[finished]
                 done = finished.result()
-                one.look(*done["notes"], *(f"refused: {line}" for line in done["refused"][:5]))
+                one.look(*done["notes"], *done["refused"][:6])
                 if not done["ok"] and done["log"]:
                     one.look(f"could not be graded: {done['log'].splitlines()[-1][:200]}")
                 enter(out, one, original, done, kept)
@@ -291,8 +294,7 @@ def opened(one: Submission, released, alone: bool) -> tuple[bytes | None, nbform
     try:
         if one.path.stat().st_size > LARGEST:
             raise ValueError(f"it has {one.path.stat().st_size / 1e6:.0f} MB")
-        original = one.path.read_bytes()
-        notebook = nbformat.reads(original.decode(), 4)
+        original, notebook = one.path.read_bytes(), read(one.path)
         one.look(*static_looks(one, notebook, released, alone), *repaired(notebook, released))
         one.answers = answers_of(notebook, released)
         return original, notebook

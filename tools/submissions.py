@@ -69,10 +69,15 @@ def unpack(archive: Path, folder: Path) -> Path:
     return folder
 
 
+def read(paper: Path) -> nbformat.NotebookNode:
+    "A notebook, also where an editor put its mark of UTF-8 before it."
+    return nbformat.reads(paper.read_text(encoding="utf-8-sig"), 4)
+
+
 def set_of(paper: Path, released: dict[str, nbformat.NotebookNode], names: dict[str, str]) -> str | None:
     "The problem set that a notebook answers: by the ids of its cells, else by their text, else by its name."
     try:
-        cells = nbformat.read(paper, 4).cells
+        cells = read(paper).cells
         ids, texts = {id_of(cell) for cell in cells}, {cell.source.strip() for cell in cells}
     except Exception:  # whatever a file may hold
         return next((name for name, stem in names.items() if stem == paper.stem), None)
@@ -129,7 +134,7 @@ def people_in(folder: Path, tasks: set[str], unpacked: Path) -> tuple[list[Perso
         try:
             person.papers += papers_of(entry, unpacked / entry.name)
         except (BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
-            person.notes.append(f"{entry.name} cannot be unpacked: {error}")
+            person.notes.append(f"cannot be unpacked: {entry.name}: {error}")
     if not people:
         raise Problem(f"{folder} holds no submission: a folder, a zip or a notebook per student")
     came = [f"{number} {kind[:-1] if number == 1 else kind}" for kind, number in kinds.items()]
@@ -222,11 +227,11 @@ def repaired(notebook: nbformat.NotebookNode, released: nbformat.NotebookNode) -
 
 
 def match_by_text(notebook, known):
-    "Finds the tests of a notebook by their text, and the answers by the line with their `def`."
-    for cell in known.values():
-        start = next((line for line in cell.source.split("\n") if re.match(r"(def|class) ", line)), None)
+    "Finds the tests of a notebook by their text, and the answers by the line with their `def`, or by their name."
+    for name, cell in known.items():
+        start = next((line for line in cell.source.split("\n") if re.match(r"(def|class) ", line)), f"\n{name} = ")
         for theirs in notebook.cells:
-            same = theirs.source.strip() == cell.source.strip() if locked(cell) else start and start in theirs.source
+            same = theirs.source.strip() == cell.source.strip() if locked(cell) else start in f"\n{theirs.source}"
             if same and not id_of(theirs):
                 theirs.metadata["nbgrader"] = dict(cell.metadata["nbgrader"])
 
@@ -235,11 +240,10 @@ def static_looks(one: Submission, notebook, released, alone: bool) -> list[str]:
     "What can be seen in a notebook without running it."
     found, given = [], {cell.source for cell in released.cells}
     own = [cell.source for cell in notebook.cells if cell.cell_type == "code" and cell.source not in given]
-    if any(re.search(r"^\s*(import|from)\s+adrec\b|['\"]adrec[.\w]*['\"]", text, re.M) for text in own) and not any(
-            re.search(r"^\s*(import|from)\s+adrec\b", text, re.M) for text in given):
-        found.append("imports from adrec")
     words = {word for text in own for groups in OURS.findall(text) for word in groups if word}
     found += [f"its own code redefines or calls {word}" for word in sorted(words)]
+    if any(re.search(r"^\s*from\s+[\w.]+\s+import\s+\*", text, re.M) for text in own):
+        found.append("import * may replace Python's own sum or max, which the tests use")
     names = students_written_in(notebook)
     if not names and students_written_in(released):
         found.append("the cell with STUDENT is not there")
