@@ -390,7 +390,7 @@ def write_odd_class(small: Path, folder: Path):
     put("stuck", {"spread": stuck})
     put("flooding", {"spread": "def spread(x):\n    for i in range(5000): print('x' * 1000)\n    return max(x) - min(x)"})
     put("spying", {"spread": right["spread"] + SPY.replace("OTHERS", repr(str(folder)))})
-    put("borrowing", {"double": "def double(x):\n    import importlib\n    return importlib.import_module(chr(97) + 'drec.schedule') and 2 * x"})
+    put("borrowing", {"double": "from adrec.schedule import alphas_cumprod as double"})
     put("nameless", signed="Somebody Else")
     put("leaving", {"double": right["double"] + "\nexit()"})
     put("warned", {"double": "def double(x):\n    import warnings\n    warnings.warn('an old way')\n    return 2 * x"})
@@ -426,7 +426,7 @@ def odd_class(small, tmp_path_factory):
     ("stuck", 5, "cell spread_1 did not end within 3 s, nor when interrupted"),
     ("flooding", 8, "cell spread_1 printed megabytes, which were not kept"),
     ("spying", 8, "refused: os.listdir"),
-    ("borrowing", 8, "imports from adrec"),
+    ("borrowing", 5, "imports from adrec"),
     ("nameless", 8, "STUDENT is 'Somebody Else'"),
     ("scribbled", 8, "test cell spread_1 was deleted, and put back"),
     ("leaving", 8, "words waits for marks by hand"),
@@ -556,7 +556,7 @@ def test_a_first_cell_that_was_deleted_comes_back_behind_the_imports(small):
 @pytest.mark.parametrize(("code", "says"), [
     ("np.allclose = lambda *a: True", "its own code redefines or calls np.allclose"), ("STUDENT = 'Bob'", "STUDENT is 'Bob'"),
     ("from numpy import *", "import * may replace Python's own sum or max, which the tests use"),
-    ("written_here = print", "its own code redefines or calls written_here"), ("x = np.zeros(3)\nnp.random.seed(1)", None),
+    ("from adrec.schedule import alphas_cumprod", "imports from adrec"), ("written_here = print", "its own code redefines or calls written_here"), ("x = np.zeros(3)\nnp.random.seed(1)", None),
     ("plt.rcParams['font.size'] = 3; same = np.nan == STUDENT", None),
 ])
 def test_what_is_seen_without_running(small, code, says):

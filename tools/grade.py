@@ -82,8 +82,7 @@ def mark(one: Submission, notebook, course: Path, seconds: float, kept: Path) ->
             shutil.copy(data, handed_in)
         marked = alone / "autograded" / one.student / one.set
         fence = (Path(__file__).parent / "guard.py").read_text(encoding="utf-8")
-        watch = "adrec" not in imports_of(paper_of(course / "release" / one.set))
-        call = f"\n\nfence({[str(marked), str(home)]!r}, {str(base / 'refused.log')!r}, {watch})\ndel fence\n"
+        call = f"\n\nfence({[str(marked), str(home)]!r}, {str(base / 'refused.log')!r})\ndel fence\n"
         for name, says in (("ask_exit", "exit() does nothing while grading"),  # else it ends later cells
                            ("system", "no program is started while grading")):  # as `!pip install`, which is needed in Colab
             call += f"get_ipython().{name} = lambda *_: print({says!r})\n"

@@ -6,11 +6,8 @@ It is a fence, not a wall: code in C can go around it. The other students' work 
 """
 
 
-def fence(own: list[str], log: str, watch: bool):
-    """Refuses, from now on, everything outside the folders `own`, except that packages and the system may be read.
-
-    With `watch` it notes where adrec is imported, or its code read.
-    """
+def fence(own: list[str], log: str):
+    "Refuses, from now on, everything outside the folders `own`, except that packages and the system may be read."
     import importlib.util
     import json
     import os
@@ -24,7 +21,6 @@ def fence(own: list[str], log: str, watch: bool):
         return any(path == folder or path.startswith(folder.rstrip(os.sep) + os.sep) for folder in folders)
 
     adrec = importlib.util.find_spec("adrec")
-    solutions = [real(folder) for folder in adrec.submodule_search_locations] if adrec and watch else []
     listed = {real(path or ".") for path in sys.path}
     packages = [sys.prefix, sys.base_prefix, *(path for path in listed if os.path.basename(path).endswith("-packages")),
                 *(path for path in listed if os.path.exists(os.path.join(path, "encodings"))),
@@ -44,14 +40,11 @@ def fence(own: list[str], log: str, watch: bool):
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     said = set()
 
-    def tell(text):
-        if len(said) < 30 and text not in said:
+    def refuse(event, what):
+        text = f"refused: {event} {str(what)[:300]}".strip()
+        if len(said) < 30 and text not in said and not usual.search(str(what)):
             said.add(text)
             os.write(file, (json.dumps(text) + "\n").encode())
-
-    def refuse(event, what):
-        if not usual.search(str(what)):
-            tell(f"refused: {event} {str(what)[:300]}".strip())
         raise PermissionError(f"not allowed while grading: {event} {what}")
 
     def hook(event, arguments):
@@ -67,8 +60,6 @@ def fence(own: list[str], log: str, watch: bool):
             if isinstance(path, int) or (path is None and event != "os.listdir") or path == ":memory:":
                 continue
             path = real(os.fsdecode(path) if path is not None else ".")
-            if event == "open" and inside(path, solutions):  # however it is imported
-                tell("imports from adrec")
             if inside(path, own) or device.fullmatch(path):
                 continue
             writes = event in changes or event == "sqlite3.connect" or event == "open" and (

@@ -240,6 +240,9 @@ def static_looks(one: Submission, notebook, released, alone: bool) -> list[str]:
     "What can be seen in a notebook without running it."
     found, given = [], {cell.source for cell in released.cells}
     own = [cell.source for cell in notebook.cells if cell.cell_type == "code" and cell.source not in given]
+    if any(re.search(r"^\s*(import|from)\s+adrec\b|['\"]adrec(\.\w+)*['\"]", text, re.M) for text in own) and not any(
+            re.search(r"^\s*(import|from)\s+adrec\b", text, re.M) for text in given):
+        found.append("imports from adrec")
     words = {word for text in own for groups in OURS.findall(text) for word in groups if word}
     found += [f"its own code redefines or calls {word}" for word in sorted(words)]
     if any(re.search(r"^\s*from\s+[\w.]+\s+import\s+\*", text, re.M) for text in own):
