@@ -16,7 +16,7 @@ help: ## list the targets
 demo: $(READY) ## train ADRec and its rivals on MovieLens-100K (at most 5 minutes on 2 cores)
 	@$(BIN)/adrec demo
 
-test: $(READY) ## run every notebook and every check (at most 15 minutes on 2 cores)
+test: $(READY) ## run every notebook and every check (at most 20 minutes on 2 cores)
 	@$(BIN)/python -m pytest -n 2 --dist worksteal --durations=15
 
 docs: $(READY) ## notebooks -> docs/ and README.md, with the outputs that the notebooks hold
