@@ -5,11 +5,13 @@
 The folder is also a course of nbgrader: started in it, `jupyter lab` has the formgrader.
 """
 import argparse
+import os
 import re
 import runpy
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from configparser import ConfigParser
@@ -18,6 +20,9 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 import nbformat
 from tqdm import tqdm
+
+# nbgrader calls alembic, a program of its own environment, by its name, also where that is not activated.
+os.environ["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")])
 
 ROOT = Path(__file__).resolve().parent.parent
 HERE = ROOT / "assignments"
