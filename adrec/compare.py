@@ -91,11 +91,10 @@ def _compare_command(
     given = [*data, *options, *settings, *(name for name, there in given.items() if there)]
     if grid is not None and given:
         raise InputError(f"{grid} says what to compare: leave out {option_flag(given[0])}")
-    code = (allow_code,) if allow_code else ()
-    if grid is not None: wanted = read_grid(grid, code)
+    if grid is not None: wanted = read_grid(grid, allow_code or ())
     else:
         asked = _flags_grid(data_arguments(data), systems, seeds, options, settings)
-        wanted = make_grid(asked, "these options", code)
+        wanted = make_grid(asked, "these options", allow_code or ())
     bars = sys.stderr.isatty() if progress is None else progress
     if forecast: return _print_forecast(wanted, out, processes, device, bars, as_json)
     try:

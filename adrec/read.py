@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from fastcore.basics import patch
 from fastcore.meta import delegates
 
 from . import __version__
@@ -83,6 +84,21 @@ def _check_time_format(time_format:str|None):
         raise InputError(f"time_format={shown(time_format)} (--time-format) describes no date "
                          f"({short(error)}); one that does is '%d.%m.%Y %H:%M'") from None
 
+def _check_order(
+    order:str, time:str, # the options
+    about_times:bool,    # were options given that are about times?
+):
+    "Raise `InputError` for what cannot go together with the order of the lines."
+    if order not in ("time", "lines"):
+        raise InputError(f"order is 'time' or 'lines', not {short(order)!r}")
+    if order == "time": return
+    if about_times:
+        raise InputError("with order='lines' (--order lines) every line has a time of its own: "
+                         "leave out drop_duplicates and time_format")
+    if time != "timestamp":
+        raise InputError("order='lines' (--order lines) means that the order of the lines is "
+                         f"the time: leave it out, or the time column {short(time)!r}")
+
 # %% ../nbs/27_read.ipynb #ff2840f7
 @dataclass(frozen=True)
 class DataOptions:
@@ -143,20 +159,14 @@ class DataOptions:
         parse_split(self.split)
         for name in ("items", "raw"):
             if getattr(self, name) is not None: settle(name, os.fspath(getattr(self, name)))
-        if self.order not in ("time", "lines"):
-            raise InputError(f"order is 'time' or 'lines', not {short(self.order)!r}")
-        if self.order == "time": return
-        if self.drop_duplicates or self.time_format:
-            raise InputError("with order='lines' (--order lines) every line has a time of its own: "
-                             "leave out drop_duplicates and time_format")
-        if self.time != "timestamp":
-            raise InputError("order='lines' (--order lines) means that the order of the lines is "
-                             f"the time: leave it out, or the time column {short(self.time)!r}")
+        _check_order(self.order, self.time, self.drop_duplicates or bool(self.time_format))
 
-    def changed(self)->dict:
-        "The options that are not as they are by default, by name."
-        return {field.name: getattr(self, field.name) for field in fields(self)
-                if getattr(self, field.name) != field.default}
+# %% ../nbs/27_read.ipynb #2dec30a7
+@patch
+def changed(self:DataOptions)->dict:
+    "The options that are not as they are by default, by name."
+    return {field.name: getattr(self, field.name) for field in fields(self)
+            if getattr(self, field.name) != field.default}
 
 # %% ../nbs/27_read.ipynb #9b6cbe83
 def _settled(options:DataOptions|None, changes:dict)->DataOptions:

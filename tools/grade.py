@@ -209,9 +209,9 @@ def marks(out: Path, released: dict) -> dict[tuple[str, str], dict[str, list[flo
 
 def most_of(released) -> dict[str, float]:
     "Question -> points at most."
-    points: dict[str, float] = {}
+    points, belongs = dict[str, float](), questions_of(released)
     for cell in released.cells:
-        if id_of(cell) in (belongs := questions_of(released)):
+        if id_of(cell) in belongs:
             points[belongs[id_of(cell)]] = points.get(belongs[id_of(cell)], 0.0) + cell.metadata["nbgrader"]["points"]
     return points
 
